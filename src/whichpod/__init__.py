@@ -1,0 +1,1 @@
+"""whichpod: which pod answered?"""

@@ -1,0 +1,106 @@
+"""What a client does: how many RPCs, how fast, over which channels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from whichpod.model.errors import UsageError
+
+
+class Stream(StrEnum):
+    """The kind of an RPC."""
+
+    UNARY = "unary"
+    SERVER = "server"
+    CLIENT = "client"
+    BIDI = "bidi"
+
+
+POLICIES = ("pick_first", "round_robin", "weighted_round_robin", "ring_hash_experimental")
+"""Client policies that grpcio has compiled in; others go through a service config."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A client's work. Counts are of RPCs; a stream is one RPC however many messages it carries."""
+
+    requests: int | None = 50
+    """How many RPCs, all clients together; None: until `duration_s` is over."""
+    duration_s: float | None = None
+    rate: float | None = None
+    """RPCs per second started on schedule (open loop); None: each waits for the one before (closed loop)."""
+    clients: int = 1
+    connections: int = 1
+    """Channels per client; each has a TCP connection of its own."""
+    concurrency: int = 1
+    """RPCs in flight per channel in closed loop; in open loop at most this many per channel, further ones
+    count as dropped."""
+    policy: str = ""
+    """A gRPC client policy by name; empty leaves gRPC's default, pick_first."""
+    service_config: str = ""
+    """A gRPC service config as JSON text; excludes `policy`."""
+    stream: Stream = Stream.UNARY
+    messages: int = 1
+    """Messages per stream, where the RPC streams."""
+    new_connection_per_request: bool = False
+    payload_size: int = 0
+    """Bytes of payload in each request."""
+    deadline_s: float = 5.0
+    warmup: int = 0
+    """RPCs sent first, tagged as warm-up and not judged."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    seed: int = 0
+    """Seed of what is random in the client (payload, Poisson arrivals)."""
+
+    @property
+    def channels(self) -> int:
+        """How many channels all clients have together."""
+        return self.clients * self.connections
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether RPCs start on a schedule whatever became of those before."""
+        return self.rate is not None
+
+    def check(self) -> None:
+        """Raises UsageError, naming the option, where the plan can't be run."""
+        if (self.requests is None) == (self.duration_s is None):
+            raise UsageError(
+                "A plan takes either a number of requests or a duration.", fix="Give -n or --duration."
+            )
+        counts = {
+            "--requests": self.requests, "--duration": self.duration_s, "--rate": self.rate,
+            "--clients": self.clients, "--connections": self.connections, "--concurrency": self.concurrency,
+            "--messages": self.messages, "--deadline": self.deadline_s,
+        }  # fmt: skip
+        for option, value in counts.items():
+            if value is not None and not value > 0:
+                raise UsageError(f"{option} {value:g} makes no sense.", fix="It takes a number above zero.")
+        for option, value in {"--payload-size": self.payload_size, "--warmup": self.warmup}.items():
+            if value < 0:
+                raise UsageError(f"{option} {value} makes no sense.", fix="It takes zero or more.")
+        if self.policy and self.service_config:
+            raise UsageError(
+                "--policy and --service-config exclude each other.", fix="Name the policy in the config."
+            )
+        self.effective_service_config()
+
+    def effective_service_config(self) -> dict[str, Any]:
+        """The service config that the channels get, {} for the default. Raises UsageError if bad."""
+        if self.policy:
+            return {"loadBalancingConfig": [{self.policy: {}}]}
+        if not self.service_config:
+            return {}
+        try:
+            config = json.loads(self.service_config)
+        except json.JSONDecodeError as e:
+            raise UsageError(
+                f"The service config is not JSON: {e.msg} at line {e.lineno}, column {e.colno}.",
+                fix='For example: {"loadBalancingConfig": [{"round_robin": {}}]}',
+            ) from None
+        if not isinstance(config, dict):
+            raise UsageError("The service config is not a JSON object.", fix='It starts with "{".')
+        return config
