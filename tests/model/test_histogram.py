@@ -15,7 +15,8 @@ values = st.lists(st.integers(0, HIGHEST_NS), min_size=1, max_size=200)
 def test_a_bucket_is_within_a_thousandth(value: int) -> None:
     top = bucket_top(bucket_of(value))
     assert value <= top <= value * 1.001
-    assert bucket_of(top) == bucket_of(value) and bucket_of(top + 1) == bucket_of(value) + 1
+    assert bucket_of(top) == bucket_of(value)
+    assert bucket_of(top + 1) == bucket_of(value) + 1
 
 
 @given(values, st.floats(0, 100))
@@ -52,7 +53,12 @@ def test_a_clock_that_steps_back_counts_as_zero() -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [None, {}, {"buckets": {"1": 1}, "count": 2, "total": 1, "minimum": 1, "maximum": 1}, {"buckets": {"x": 1}}],
+    [
+        None,
+        {},
+        {"buckets": {"1": 1}, "count": 2, "total": 1, "minimum": 1, "maximum": 1},
+        {"buckets": {"x": 1}},
+    ],
 )
 def test_broken_json_is_refused(broken: object) -> None:
     with pytest.raises(ValueError):
