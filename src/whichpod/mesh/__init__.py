@@ -1,1 +1,15 @@
-"""mesh."""
+"""The control plane: Kubernetes and Istio objects to xDS resources, and the server that hands them out.
+
+    mesh.registry.Registry(bundle, endpoints: tuple[Endpoint, ...])
+    mesh.outbound.outbound(registry, listen, *, namespace="default") -> Resources
+    mesh.inbound.inbound(registry, pod: Endpoint, app_address) -> Resources
+    mesh.proxyless.proxyless(registry, *, namespace="default") -> Resources
+    mesh.kube_proxy.kube_proxy(registry, listen) -> Resources
+        listen: Callable[[Service, ServicePort], tuple[address, port]]
+    mesh.ads.AdsServer: await start("127.0.0.1") -> "host:port"; set(node_id, Resources);
+        nacks; await acked(node_id, timeout_s); await stop()
+    mesh.bootstrap.envoy_bootstrap(node_id, ads_address, admin_address) -> dict
+    mesh.bootstrap.proxyless_bootstrap(node_id, ads_address) -> str
+
+Translation makes plain JSON values; the xDS types (extra `lab`) are imported when a server first sends.
+"""

@@ -1,0 +1,86 @@
+"""A set of manifests that belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from whichpod.manifest.kinds import ConfigMap, Deployment, Namespace, Note, Service
+from whichpod.manifest.traffic import DestinationRule, PeerAuthentication, VirtualService
+from whichpod.model.errors import UsageError
+
+INJECT = "sidecar.istio.io/inject"
+"""Label of a pod (formerly an annotation) that asks for or refuses a sidecar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What was read, in the order of reading."""
+
+    deployments: tuple[Deployment, ...] = ()
+    services: tuple[Service, ...] = ()
+    config_maps: tuple[ConfigMap, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
+    destination_rules: tuple[DestinationRule, ...] = ()
+    virtual_services: tuple[VirtualService, ...] = ()
+    peer_authentications: tuple[PeerAuthentication, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """What has no effect in a lab; worth showing to the user once."""
+
+    def scaled(self, deployment: str, replicas: int) -> Bundle:
+        """The same with another number of replicas. `deployment` is NAME or NAMESPACE/NAME.
+
+        Raises UsageError when there is no such Deployment or the number is negative.
+        """
+        if replicas < 0:
+            raise UsageError(f"{replicas} replicas of {deployment} are not possible.", fix="Give 0 or more.")
+        found = self.deployment(deployment)
+        return replace(
+            self,
+            deployments=tuple(replace(d, replicas=replicas) if d is found else d for d in self.deployments),
+        )
+
+    def deployment(self, name: str) -> Deployment:
+        """The Deployment called NAME (of any namespace) or NAMESPACE/NAME. Raises UsageError."""
+        for d in self.deployments:
+            if name in (d.meta.name, f"{d.meta.namespace}/{d.meta.name}"):
+                return d
+        raise _missing("Deployment", name, [d.meta.name for d in self.deployments])
+
+    def service(self, name: str) -> Service:
+        """The Service called NAME (of any namespace) or NAMESPACE/NAME. Raises UsageError."""
+        for s in self.services:
+            if name in (s.meta.name, f"{s.meta.namespace}/{s.meta.name}"):
+                return s
+        raise _missing("Service", name, [s.meta.name for s in self.services])
+
+    def config_map(self, name: str, namespace: str = "default") -> ConfigMap | None:
+        """The ConfigMap of that name, if there is one."""
+        for c in self.config_maps:
+            if (c.meta.name, c.meta.namespace) == (name, namespace):
+                return c
+        return None
+
+    def behind(self, service: Service) -> tuple[Deployment, ...]:
+        """The Deployments whose pods `service` selects."""
+        return tuple(d for d in self.deployments if service.selects(d.meta.namespace, d.pod_labels))
+
+    def injected(self, deployment: Deployment) -> bool:
+        """Whether Istio would give the pods a sidecar.
+
+        The pod's label `sidecar.istio.io/inject` decides, then the annotation of that name, then the
+        namespace's label `istio-injection`; a namespace's `disabled` beats all
+        (istio.io, Installing the sidecar).
+        """
+        namespace = next(
+            (n.meta.labels for n in self.namespaces if n.meta.name == deployment.meta.namespace), {}
+        )
+        by_namespace = namespace.get("istio-injection", "")
+        asked = deployment.pod_labels.get(INJECT) or deployment.pod_annotations.get(INJECT)
+        if by_namespace == "disabled":
+            return False
+        return asked == "true" if asked else by_namespace == "enabled"
+
+
+def _missing(kind: str, name: str, known: list[str]) -> UsageError:
+    listed = ", ".join(known) or "none"
+    return UsageError(f"The manifests have no {kind} {name!r}.", fix=f"There are: {listed}.")

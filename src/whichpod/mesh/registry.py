@@ -1,0 +1,53 @@
+"""The services of a bundle and who is behind them now: what istiod calls its service registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.kinds import Service, ServicePort
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A running pod."""
+
+    pod: str
+    address: str
+    """The pod's IP address."""
+    labels: Mapping[str, str]
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of the named container ports."""
+    namespace: str = "default"
+    zone: str = ""
+    ready: bool = True
+
+
+class Registry:
+    """A bundle together with its running pods. Immutable: a change is a new Registry."""
+
+    def __init__(self, bundle: Bundle, endpoints: tuple[Endpoint, ...] = ()) -> None:
+        self.bundle = bundle
+        self.endpoints = endpoints
+
+    def addresses(
+        self, service: Service, port: ServicePort, subset: Mapping[str, str] | None = None
+    ) -> tuple[tuple[str, int], ...]:
+        """(address, port) of each ready pod behind a Service's port; of a subset's, where labels are given."""
+        return tuple((e.address, n) for e, n in self.behind(service, port, subset))
+
+    def behind(
+        self, service: Service, port: ServicePort, subset: Mapping[str, str] | None = None
+    ) -> tuple[tuple[Endpoint, int], ...]:
+        """As `addresses`, with the pods. A pod that lacks the named target port is left out."""
+        found = []
+        for e in self.endpoints:
+            if not (e.ready or service.publish_not_ready) or not service.selects(e.namespace, e.labels):
+                continue
+            if subset and any(e.labels.get(k) != v for k, v in subset.items()):
+                continue
+            number = port.target_port if isinstance(port.target_port, int) else e.ports.get(port.target_port)
+            if number is not None:
+                found.append((e, number))
+        return tuple(found)
