@@ -1,0 +1,110 @@
+"""What a place to run scenarios can do. Three are meant: loopback, network namespaces, Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from whichpod.manifest.bundle import Bundle
+from whichpod.model.errors import UsageError
+from whichpod.model.plan import Plan
+from whichpod.model.report import Report
+from whichpod.probe.run import Progress
+
+
+class Via(StrEnum):
+    """How the client reaches the backends."""
+
+    DNS = "dns"
+    """The Service's name, resolved by the cluster's DNS."""
+    XDS = "xds"
+    """The Service's name over xds:///, from the control plane, without a sidecar."""
+    PORT_FORWARD = "port-forward"
+    """A relay to one pod of the Service, past its sidecar, as kubectl port-forward does."""
+    ENDPOINTS = "endpoints"
+    """A static list of the addresses of the Deployment's pods."""
+    POD = "pod"
+    """The address of the Deployment's first pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a scenario's client stands, and what it dials."""
+
+    service: str = ""
+    """Service to dial, for DNS, XDS and PORT_FORWARD."""
+    deployment: str = ""
+    """Deployment whose pods are dialled, for ENDPOINTS and POD."""
+    port: int = 50051
+    """Service port; for a Deployment, the container's."""
+    via: Via = Via.DNS
+    meshed: bool = False
+    """Whether the client has a sidecar of its own."""
+    backends: str = ""
+    """Service whose pods should answer, where it isn't the one that is dialled (an edge proxy's)."""
+
+    def check(self) -> None:
+        """Raises UsageError where the parts don't fit together."""
+        by_pod = self.via in (Via.ENDPOINTS, Via.POD)
+        if by_pod != bool(self.deployment) or by_pod == bool(self.service):
+            needed = "a deployment, not a service" if by_pod else "a service, not a deployment"
+            raise UsageError(f"A client via {self.via} dials {needed}.")
+        if self.meshed and self.via is not Via.DNS:
+            raise UsageError(f"A client via {self.via} can't have a sidecar: the sidecar stands in for DNS names only.")
+
+
+@dataclass(frozen=True, slots=True)
+class PodInfo:
+    """A pod that runs."""
+
+    name: str
+    ip: str
+    deployment: str
+    namespace: str = "default"
+    labels: dict[str, str] = field(default_factory=dict)
+    ready: bool = False
+
+
+class Lab(Protocol):
+    """One bundle of manifests, running."""
+
+    @property
+    def pods(self) -> tuple[PodInfo, ...]:
+        """The pods as they are now, sorted by name."""
+
+    async def probe(
+        self, client: Client, plan: Plan, *, progress: Callable[[Progress], None] | None = None
+    ) -> Report:
+        """Runs a client in a process of its own. The report's target has the pods that should answer.
+
+        Cancelled, it stops the client, and the report of what was measured so far is kept.
+        Raises TargetError where nothing could be reached, LabError where the lab broke.
+        """
+
+    async def kill(self, pod: str, signal: int) -> None:
+        """Sends a signal to a pod's process."""
+
+    def environment(self) -> dict[str, str]:
+        """The cluster's name, the versions of the parts in play, and what stands in for what."""
+
+
+class Cluster(Protocol):
+    """A place where labs run."""
+
+    name: str
+
+    def missing(self, bundle: Bundle, client: Client) -> str | None:
+        """Why this can't run here, with the way to get what is missing; None where it can."""
+
+    def lab(
+        self,
+        bundle: Bundle,
+        *,
+        client: Client,
+        progress: Callable[[str], None] | None = None,
+        ready_timeout_s: float = 30.0,
+    ) -> AbstractAsyncContextManager[Lab]:
+        """Starts all that the bundle and its client need, ready when entered, gone when left."""
