@@ -1,0 +1,207 @@
+"""`whichpod probe`: RPCs to a target, and who answered."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Annotated
+
+import typer
+
+from whichpod.cli.main import typer_main
+from whichpod.cli.options import Json, metadata_pairs, text_or_file
+from whichpod.model.errors import ExitCode, UsageError
+from whichpod.model.expectation import Expectation, parse_expectation
+from whichpod.model.plan import Plan, Stream
+from whichpod.model.report import Report
+from whichpod.model.target import Target, Tls
+from whichpod.model.units import parse_duration
+
+_EPILOG = """Examples:
+
+whichpod probe localhost:50051
+
+whichpod probe dns:///echo-headless:50051 --policy round_robin -n 100 --expect even
+
+whichpod probe echo:50051 --clients 10 --connections 5 -n 1000 --backends 5
+
+whichpod probe localhost:50051 --multi-endpoint --expect even
+
+whichpod probe echo:50051 --duration 30s --rate 200 --stream bidi --messages 20 --json"""
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command."""
+    return typer_main("probe", probe, argv, epilog=_EPILOG)
+
+
+def probe(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="host:port, dns:///name:port, dns://SERVER/name:port, ipv4:a:p,b:p, unix:PATH or xds:///name:port."
+        ),
+    ] = "",
+    *,
+    requests: Annotated[
+        int | None,
+        typer.Option(
+            "-n", "--requests", help="RPCs in all [default: 50, or 10 per channel if that is more]."
+        ),
+    ] = None,
+    duration: Annotated[str, typer.Option(help="Send for this long instead (10s, 1m30s).")] = "",
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help="RPCs per second on a schedule (open loop); without it each waits for the one before."
+        ),
+    ] = None,
+    clients: Annotated[int, typer.Option(help="Clients, each with channels of its own.")] = 1,
+    connections: Annotated[
+        int, typer.Option(help="Channels per client, each with a TCP connection of its own.")
+    ] = 1,
+    concurrency: Annotated[int, typer.Option(help="RPCs in flight per channel.")] = 1,
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="Client policy: pick_first (gRPC's default), round_robin, weighted_round_robin, ..."
+        ),
+    ] = "",
+    service_config: Annotated[str, typer.Option(help="gRPC service config: JSON or @FILE.")] = "",
+    endpoints: Annotated[str, typer.Option(help="A static list a:p,b:p instead of a target.")] = "",
+    multi_endpoint: Annotated[
+        bool, typer.Option("--multi-endpoint", help="Consecutive ports from the target's on.")
+    ] = False,
+    endpoint_count: Annotated[int, typer.Option(help="How many ports --multi-endpoint means.")] = 5,
+    stream: Annotated[Stream, typer.Option(help="Kind of the RPC.")] = Stream.UNARY,
+    messages: Annotated[int, typer.Option(help="Messages per stream.")] = 10,
+    new_connection_per_request: Annotated[
+        bool, typer.Option("--new-connection-per-request", help="A fresh channel for every RPC.")
+    ] = False,
+    payload_size: Annotated[int, typer.Option(help="Bytes of payload per request.")] = 0,
+    deadline: Annotated[str, typer.Option(help="Deadline of each RPC.")] = "5s",
+    warmup: Annotated[int, typer.Option(help="RPCs to send first, which aren't judged.")] = 0,
+    metadata: Annotated[
+        list[str] | None, typer.Option("-H", "--metadata", help='Metadata, "key: value"; repeatable.')
+    ] = None,
+    backends: Annotated[
+        str, typer.Option(help="Who should answer: a number, or names or addresses a,b,c.")
+    ] = "",
+    tls: Annotated[bool, typer.Option("--tls", help="TLS with the default roots.")] = False,
+    ca: Annotated[str, typer.Option(help="PEM roots to trust (implies --tls).")] = "",
+    cert: Annotated[str, typer.Option(help="PEM client certificate (mutual TLS).")] = "",
+    key: Annotated[str, typer.Option(help="PEM key of it.")] = "",
+    server_name: Annotated[str, typer.Option(help="Name to expect in the server's certificate.")] = "",
+    authority: Annotated[str, typer.Option(help="The :authority to send.")] = "",
+    expect: Annotated[
+        str,
+        typer.Option(
+            help="none, single, partial, random, even, exact, at-least=N, pinned or weights=POD:W,POD:W;"
+            " sets the exit code."
+        ),
+    ] = "",
+    tolerance: Annotated[
+        float, typer.Option(help="A share this much off its due is never called skewed.")
+    ] = 0.05,
+    confidence: Annotated[
+        float, typer.Option(help="1 - the chance of calling a fair random balancer skewed.")
+    ] = 0.99,
+    seed: Annotated[int, typer.Option(help="Seed of what is random in the client.")] = 0,
+    json: Json = False,
+) -> int:
+    """Send RPCs to a gRPC target; tell which backends answered, whether that is even, and why not."""
+    plan = Plan(
+        requests=None if duration else max(50, 10 * clients * connections) if requests is None else requests,
+        duration_s=parse_duration(duration, "--duration") if duration else None,
+        rate=rate, clients=clients, connections=connections, concurrency=concurrency, policy=policy,
+        service_config=text_or_file(service_config, "--service-config"), stream=stream,
+        messages=1 if stream is Stream.UNARY else messages,
+        new_connection_per_request=new_connection_per_request, payload_size=payload_size,
+        deadline_s=parse_duration(deadline, "--deadline"), warmup=warmup,
+        metadata=metadata_pairs(metadata or []), seed=seed,
+    )  # fmt: skip
+    if duration and requests is not None:
+        raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
+    if messages < 1:
+        raise UsageError(f"--messages {messages} makes no sense.", fix="It takes a number above zero.")
+    expectation = _expectation(expect, tolerance, confidence)
+    tls_options = Tls(ca, cert, key, server_name) if tls or ca or cert or key or server_name else None
+    aim, listed = _target(target, endpoints, multi_endpoint, endpoint_count)
+    if listed and not plan.policy and not plan.service_config:
+        plan = dataclasses.replace(plan, policy="round_robin")
+    plan.check()
+    aim = dataclasses.replace(aim, tls=tls_options, authority=authority)
+    report = _run(_with_backends(aim, backends), plan, quiet=json)
+    return _finish(report, expectation, json)
+
+
+def _expectation(text: str, tolerance: float, confidence: float) -> Expectation | None:
+    if not 0 <= tolerance < 1:
+        raise UsageError(
+            f"--tolerance {tolerance:g} makes no sense.", fix="It takes 0 to below 1, such as 0.05."
+        )
+    if not 0.5 <= confidence < 1:
+        raise UsageError(
+            f"--confidence {confidence:g} makes no sense.", fix="It takes 0.5 to below 1, such as 0.99."
+        )
+    if not text:
+        return None
+    return dataclasses.replace(parse_expectation(text), tolerance=tolerance, confidence=confidence)
+
+
+def _target(target: str, endpoints: str, multi_endpoint: bool, count: int) -> tuple[Target, bool]:
+    """The target, and whether it is a static list, which asks for a policy that uses all of it."""
+    from whichpod.probe.endpoints import consecutive, parse_endpoints
+
+    if endpoints and (target or multi_endpoint):
+        raise UsageError("--endpoints stands instead of a target.", fix="Leave the target away.")
+    if endpoints:
+        return parse_endpoints(endpoints), True
+    if not target:
+        raise UsageError("No target was given.", fix="For example: whichpod probe localhost:50051")
+    if multi_endpoint:
+        return consecutive(target, count), True
+    return Target(target), False
+
+
+def _with_backends(target: Target, backends: str) -> Target:
+    if not backends:
+        return target
+    if backends.lstrip("-").isdigit():
+        if int(backends) < 1:
+            raise UsageError(
+                f"--backends {backends} makes no sense.", fix="It takes a number above zero, or names."
+            )
+        return dataclasses.replace(target, known=(), known_count=int(backends), known_by="given")
+    names = tuple(dict.fromkeys(filter(None, (name.strip() for name in backends.split(",")))))
+    return dataclasses.replace(target, known=names, known_count=len(names), known_by="given")
+
+
+def _run(target: Target, plan: Plan, *, quiet: bool) -> Report:
+    from whichpod.cli.progress import probe_progress
+    from whichpod.probe.resolve import known_backends
+    from whichpod.probe.run import probe as run_probe
+
+    with probe_progress(plan, quiet=quiet) as progress:
+        return run_probe(known_backends(target), plan, progress=progress)
+
+
+def _finish(report: Report, expectation: Expectation | None, as_json: bool) -> int:
+    from whichpod.judge import judged
+
+    verdict = judged(report, expectation).verdict
+    if as_json:
+        print(report.to_text())
+    else:
+        from whichpod.report.console import out
+        from whichpod.report.terminal import print_report
+
+        print_report(out(), report)
+    sys.stdout.flush()
+    if report.end_reason == "interrupted":
+        return ExitCode.INTERRUPTED
+    if verdict is None or verdict.outcome is None:
+        return ExitCode.OK if report.tally.done else ExitCode.FAILED
+    return {"passed": ExitCode.OK, "failed": ExitCode.UNMET, "inconclusive": ExitCode.INCONCLUSIVE}[
+        verdict.outcome
+    ]

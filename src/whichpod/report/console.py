@@ -1,0 +1,33 @@
+"""Consoles: colour and width on a terminal, plain wide text in a pipe. rich obeys NO_COLOR by itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+from rich.console import Console
+
+PIPE_WIDTH = 160
+
+
+def out() -> Console:
+    """Where results go."""
+    return _console(sys.stdout)
+
+
+def err() -> Console:
+    """Where progress and remarks go, so that stdout holds results only."""
+    return _console(sys.stderr)
+
+
+def _console(file: TextIO) -> Console:
+    width = None
+    if not file.isatty() and "COLUMNS" not in os.environ:
+        width = PIPE_WIDTH
+    return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+
+def block(console: Console) -> str:
+    """The character that bars are made of: one that the console's encoding has."""
+    return "#" if (console.encoding or "ascii").lower() in ("ascii", "us-ascii", "ansi_x3.4-1968") else "█"

@@ -1,0 +1,105 @@
+"""Runs scenarios on a cluster, one after another, and keeps what ran whatever ends the run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from whichpod.cluster.protocol import Cluster
+from whichpod.judge import judged
+from whichpod.model.errors import LabError, TargetError
+from whichpod.model.report import Matrix, Report, Row
+from whichpod.probe.environment import environment
+from whichpod.scenarios.scenario import Scenario
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes on."""
+
+    def row_started(self, scenario: Scenario, index: int, total: int) -> None:
+        """A row begins; `index` counts from 0."""
+
+    def row_says(self, text: str) -> None:
+        """What it is doing."""
+
+    def row_ended(self, row: Row) -> None:
+        """It came to an end, whichever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run changes in the scenarios."""
+
+    pods: int | None = None
+    requests: int | None = None
+    ready_timeout_s: float = 30.0
+
+
+async def run_row(
+    cluster: Cluster, scenario: Scenario, options: Options, says: Callable[[str], None] | None = None
+) -> tuple[Row, dict[str, str]]:
+    """Runs one scenario. What the lab or the target fails at makes a failed row, not an exception.
+
+    Returns the row and the lab's environment.
+    """
+    began = time.monotonic()
+    row = Row(scenario.name, scenario.title, "skipped", scenario.why, scenario.guide, scenario.expectation)
+    environment: dict[str, str] = {}
+    bundle = scenario.bundle(options.pods)
+    missing = cluster.missing(bundle, scenario.client)
+    if missing:
+        row.reason = missing
+        return row, environment
+    plan = scenario.plan_for(options.pods, options.requests)
+    try:
+        async with cluster.lab(
+            bundle, client=scenario.client, progress=says, ready_timeout_s=options.ready_timeout_s
+        ) as lab:
+            if says:
+                says("sending")
+            report = await lab.probe(scenario.client, plan)
+            environment = lab.environment()
+        _conclude(row, report)
+    except (LabError, TargetError) as error:
+        row.outcome, row.reason = "failed", str(error).replace("\n", " ")
+    row.duration_s = time.monotonic() - began
+    return row, environment
+
+
+def _conclude(row: Row, report: Report) -> None:
+    verdict = judged(report, row.expectation).verdict
+    assert verdict is not None
+    row.report, row.verdict = report, verdict
+    row.counts = verdict.counts
+    row.backends_known, row.backends_hit = verdict.spread.known, verdict.spread.hit
+    row.outcome = verdict.outcome or "inconclusive"
+    if row.outcome != "passed":
+        row.reason = " ".join((*verdict.reasons, report.evidence.first_error)).strip()
+
+
+async def run_matrix(
+    cluster: Cluster, chosen: Sequence[Scenario], options: Options, watcher: Watcher | None = None
+) -> Matrix:
+    """Runs `chosen` in order. Cancelled, it returns what there is, with end reason "interrupted"."""
+    began = time.monotonic()
+    for scenario in chosen:
+        # All of the input is refused before anything starts.
+        scenario.bundle(options.pods)
+        scenario.plan_for(options.pods, options.requests).check()
+    matrix = Matrix(environment() | {"cluster": cluster.name}, [])
+    try:
+        for index, scenario in enumerate(chosen):
+            if watcher:
+                watcher.row_started(scenario, index, len(chosen))
+            row, parts = await run_row(cluster, scenario, options, watcher.row_says if watcher else None)
+            matrix.environment.update(parts)
+            matrix.rows.append(row)
+            if watcher:
+                watcher.row_ended(row)
+    except asyncio.CancelledError:
+        matrix.end_reason = "interrupted"
+    matrix.duration_s = time.monotonic() - began
+    return matrix
