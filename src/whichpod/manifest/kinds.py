@@ -11,6 +11,10 @@ from typing import Literal
 
 from whichpod.model.errors import ManifestError
 
+Protocol = Literal["TCP", "UDP", "SCTP"]
+Scheme = Literal["HTTP", "HTTPS"]
+Affinity = Literal["None", "ClientIP"]
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -67,7 +71,7 @@ class ContainerPort:
 
     port: int
     name: str = ""
-    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+    protocol: Protocol = "TCP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class HttpCheck:
 
     port: int | str
     path: str = "/"
-    scheme: Literal["HTTP", "HTTPS"] = "HTTP"
+    scheme: Scheme = "HTTP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,7 @@ class ServicePort:
     where: Where
     name: str = ""
     app_protocol: str = ""
-    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+    protocol: Protocol = "TCP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ class Service:
     selector: Mapping[str, str] = field(default_factory=dict)
     headless: bool = False
     publish_not_ready: bool = False
-    session_affinity: Literal["None", "ClientIP"] = "None"
+    session_affinity: Affinity = "None"
     affinity_timeout_s: int = 10_800
 
     @property

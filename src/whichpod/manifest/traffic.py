@@ -13,6 +13,8 @@ from typing import Literal
 
 from whichpod.manifest.kinds import Meta, Where
 
+Upgrade = Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]
+
 
 class Simple(StrEnum):
     """LoadBalancerSettings.SimpleLB."""
@@ -96,7 +98,7 @@ class HttpPool:
     max_requests_per_connection: int = 0
     max_retries: int = 0
     idle_timeout_s: float | None = None
-    h2_upgrade: Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"] = "DEFAULT"
+    h2_upgrade: Upgrade = "DEFAULT"
     use_client_protocol: bool = False
     max_concurrent_streams: int = 0
 

@@ -34,7 +34,7 @@ class Registry:
     def addresses(
         self, service: Service, port: ServicePort, subset: Mapping[str, str] | None = None
     ) -> tuple[tuple[str, int], ...]:
-        """(address, port) of each ready pod behind a Service's port; of a subset's, where labels are given."""
+        """(address, port) of each ready pod behind a Service's port; only a subset's, if labels are given."""
         return tuple((e.address, n) for e, n in self.behind(service, port, subset))
 
     def behind(

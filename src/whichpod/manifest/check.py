@@ -1,0 +1,143 @@
+"""What can only be seen when all objects are there: duplicates, dangling names, rules that meet nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.fields import Findings
+from whichpod.manifest.hosts import full_host, matches
+from whichpod.manifest.kinds import Meta, Service, ServicePort, Where
+from whichpod.manifest.traffic import DestinationRule, RouteDestination, Simple, VirtualService
+
+
+def check(bundle: Bundle, findings: Findings) -> None:
+    """Records what is wrong between the objects of a bundle."""
+    _duplicates(bundle, findings)
+    for service in bundle.services:
+        _service(bundle, service, findings)
+    for d in bundle.deployments:
+        for v in d.volumes:
+            if v.config_map and not v.optional and not bundle.config_map(v.config_map, d.meta.namespace):
+                problem = f"there is no ConfigMap {v.config_map!r} for its volume {v.name!r}."
+                findings.fail(d.where, f"Deployment {d.meta.name}: {problem}")
+    for rule in bundle.destination_rules:
+        _rule(bundle, rule, findings)
+    for virtual in bundle.virtual_services:
+        _virtual(bundle, virtual, findings)
+
+
+def _objects(bundle: Bundle) -> Iterator[tuple[str, Meta, Where]]:
+    for d in bundle.deployments:
+        yield "Deployment", d.meta, d.where
+    for s in bundle.services:
+        yield "Service", s.meta, s.where
+    for c in bundle.config_maps:
+        yield "ConfigMap", c.meta, c.where
+    for n in bundle.namespaces:
+        yield "Namespace", n.meta, n.where
+    for r in bundle.destination_rules:
+        yield "DestinationRule", r.meta, r.where
+    for v in bundle.virtual_services:
+        yield "VirtualService", v.meta, v.where
+    for p in bundle.peer_authentications:
+        yield "PeerAuthentication", p.meta, p.where
+
+
+def _duplicates(bundle: Bundle, findings: Findings) -> None:
+    first: dict[tuple[str, str, str], Where] = {}
+    for kind, meta, where in _objects(bundle):
+        key = (kind, meta.namespace, meta.name)
+        if meta.name and key in first:
+            findings.fail(
+                where,
+                f"{kind} {meta.name}: stands twice in namespace {meta.namespace} (first at {first[key]}).",
+            )
+        first.setdefault(key, where)
+
+
+def _service(bundle: Bundle, service: Service, findings: Findings) -> None:
+    behind = bundle.behind(service)
+    subject = f"Service {service.meta.name}"
+    if not service.selector:
+        findings.note(service.where, f"{subject}: has no selector, so it has no endpoints in the lab.")
+    elif not behind:
+        findings.note(service.where, f"{subject}: its selector matches no Deployment of these manifests.")
+    for port in service.ports:
+        _target(subject, port, [d.ports() for d in behind], findings)
+
+
+def _target(subject: str, port: ServicePort, behind: list[dict[str, int]], findings: Findings) -> None:
+    name = port.target_port
+    if isinstance(name, str) and behind and not any(name in names for names in behind):
+        findings.fail(
+            port.where,
+            f"{subject}: targetPort {name!r} is no port of the containers behind it.",
+            fix="Name a container port so, or give the number.",
+        )
+
+
+def _rule(bundle: Bundle, rule: DestinationRule, findings: Findings) -> None:
+    subject = f"DestinationRule {rule.meta.name}"
+    services = _meant(bundle, rule.host, rule.meta.namespace)
+    if not services:
+        findings.note(rule.where, f"{subject}: {_nowhere(rule.host)}")
+    balanced = any(
+        p
+        and p.load_balancer
+        and (p.load_balancer.simple is not Simple.UNSPECIFIED or p.load_balancer.consistent_hash)
+        for p in (rule.policy, *(s.policy for s in rule.subsets))
+    )
+    for service in services:
+        if service.headless and balanced:
+            findings.note(
+                rule.where,
+                f"{subject}: its loadBalancer is ignored, since {service.meta.name} is headless: a sidecar "
+                "passes each connection on to the pod that the client has chosen.",
+            )
+    for subset in rule.subsets:
+        wanted = subset.labels.items()
+        pods = [d.pod_labels for s in services for d in bundle.behind(s)]
+        if pods and not any(all(have.get(k) == v for k, v in wanted) for have in pods):
+            findings.note(
+                subset.where,
+                f"{subject}: the subset {subset.name} matches no pod's labels, so it has no endpoints.",
+            )
+
+
+def _virtual(bundle: Bundle, virtual: VirtualService, findings: Findings) -> None:
+    subject = f"VirtualService {virtual.meta.name}"
+    for host in virtual.hosts:
+        if not _meant(bundle, host, virtual.meta.namespace):
+            findings.note(virtual.where, f"{subject}: {_nowhere(host)}")
+    for route in virtual.routes:
+        for to in route.destinations:
+            _destination(bundle, virtual, to, findings)
+
+
+def _destination(bundle: Bundle, virtual: VirtualService, to: RouteDestination, findings: Findings) -> None:
+    subject = f"VirtualService {virtual.meta.name}"
+    services = _meant(bundle, to.host, virtual.meta.namespace)
+    if not services:
+        findings.note(to.where, f"{subject}: {_nowhere(to.host)} RPCs on this route fail with UNAVAILABLE.")
+        return
+    if to.subset and not any(
+        s.name == to.subset and matches(full_host(r.host, r.meta.namespace), services[0].host)
+        for r in bundle.destination_rules
+        for s in r.subsets
+    ):
+        findings.note(
+            to.where,
+            f"{subject}: no DestinationRule gives {to.host} a subset {to.subset!r}: RPCs on this route fail "
+            "with UNAVAILABLE.",
+        )
+
+
+def _meant(bundle: Bundle, host: str, namespace: str) -> list[Service]:
+    full = full_host(host, namespace)
+    return [s for s in bundle.services if matches(full, s.host)]
+
+
+def _nowhere(host: str) -> str:
+    hint = " Istio takes a name with a dot in it as complete." if host.count(".") in (1, 2) else ""
+    return f"the host {host!r} is no Service of these manifests.{hint}"
