@@ -6,13 +6,15 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from whichpod.manifest.bundle import Bundle
 from whichpod.model.errors import UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
-from whichpod.probe.run import Progress
+
+if TYPE_CHECKING:
+    from whichpod.probe.run import Progress
 
 
 class Via(StrEnum):

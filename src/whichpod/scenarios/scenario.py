@@ -49,7 +49,7 @@ class Scenario:
 
     def bundle(self, pods: int | None = None) -> Bundle:
         """Its manifests, read, with `pods` replicas where it scales."""
-        from whichpod.manifest import load
+        from whichpod.manifest.load import load
 
         bundle = load(*self.manifests)
         return bundle.scaled(self.scale, pods) if pods is not None and self.scale else bundle
