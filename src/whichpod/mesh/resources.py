@@ -7,9 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-JsonObject = dict[str, Any]
+from whichpod.mesh.pieces import JsonObject
 
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -57,8 +56,12 @@ class Resources:
     @property
     def version(self) -> str:
         """The same for the same content."""
-        return _digest(json.dumps(self.texts))
+        return digest({url: digest(self.texts[url]) for url in TYPES})
 
 
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+def digest(texts: Mapping[str, str]) -> str:
+    """A short text that is the same for the same content."""
+    hashed = hashlib.blake2b(digest_size=8)
+    for name, text in sorted(texts.items()):
+        hashed.update(f"{name}\0{text}\0".encode())
+    return hashed.hexdigest()

@@ -1,0 +1,106 @@
+"""A caller's sidecar: a listener, routes, clusters and endpoints for each port of each Service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from whichpod.manifest.kinds import Service, ServicePort
+from whichpod.manifest.traffic import Subset, TrafficPolicy
+from whichpod.mesh.clusters import load_assignment, outbound_cluster, outbound_name
+from whichpod.mesh.listeners import http_filter, listener, sniffing_listener, tcp_filter
+from whichpod.mesh.pieces import JsonObject
+from whichpod.mesh.protocol import Wire, wire
+from whichpod.mesh.registry import Registry
+from whichpod.mesh.resources import Resources
+from whichpod.mesh.routes import route_configuration
+from whichpod.mesh.rules import is_passthrough, policy_for, rule_for
+
+Listen = Callable[[Service, ServicePort], tuple[str, int]]
+"""The address and port of the listener that stands for the interception of a Service's port."""
+
+
+def outbound(registry: Registry, listen: Listen, *, namespace: str = "default") -> Resources:
+    """What istiod gives the sidecar of a client in `namespace`.
+
+    A listener belongs to one Service's port, since a lab without privileges can't redirect connections: the
+    client is sent to `listen(service, port)` by name resolution. So its routes answer every authority.
+
+    Headless Services get no listener. Under Istio their cluster is ORIGINAL_DST: the sidecar passes each
+    connection on to the pod that the client has dialled, whatever the DestinationRule's balancer is, and a
+    client that dials the pod itself does the same. Their clusters are there for routes that name them.
+
+    Raises ManifestError for `loadBalancer: PASSTHROUGH`, which needs the connection's original destination.
+    """
+    clusters: dict[str, JsonObject] = {}
+    endpoints: dict[str, JsonObject] = {}
+    listeners: dict[str, JsonObject] = {}
+    routes: dict[str, JsonObject] = {}
+    for service, port, kind in sidecar_ports(registry):
+        for name, policy, subset in destinations(registry, service, port, namespace):
+            clusters[name] = outbound_cluster(name, kind, policy)
+            if is_passthrough(policy):
+                _refuse_passthrough(service, policy)
+                continue
+            labels = subset.labels if subset else None
+            endpoints[name] = load_assignment(name, registry.behind(service, port, labels))
+        if service.headless:
+            continue
+        name = f"{service.host}:{port.port}"
+        listeners[name] = _listener(registry, service, port, kind, listen(service, port), namespace)
+        if kind is not Wire.TCP:
+            routes[name] = route_configuration(registry, service, port, name, namespace)
+    return Resources(clusters, endpoints, listeners, routes)
+
+
+def _refuse_passthrough(service: Service, policy: TrafficPolicy) -> None:
+    if policy.load_balancer and not service.headless:
+        raise policy.load_balancer.where.error(
+            "loadBalancer PASSTHROUGH needs a connection's original destination, which a lab without "
+            "redirected connections hasn't.",
+            fix="Use a headless Service: its clients choose the pod too.",
+        )
+
+
+def sidecar_ports(registry: Registry) -> Iterator[tuple[Service, ServicePort, Wire]]:
+    """The ports that a sidecar handles, with their protocol."""
+    for service in registry.bundle.services:
+        for port in service.ports:
+            kind = wire(port)
+            if kind is not Wire.UDP:
+                yield service, port, kind
+
+
+def destinations(
+    registry: Registry, service: Service, port: ServicePort, namespace: str
+) -> Iterator[tuple[str, TrafficPolicy, Subset | None]]:
+    """The clusters of a port: its own, and one per subset."""
+    rule = rule_for(registry.bundle, service, namespace)
+    for subset in (None, *(rule.subsets if rule else ())):
+        name = outbound_name(port.port, subset.name if subset else "", service.host)
+        yield name, policy_for(rule, port.port, subset), subset
+
+
+def _listener(
+    registry: Registry,
+    service: Service,
+    port: ServicePort,
+    kind: Wire,
+    address: tuple[str, int],
+    namespace: str,
+) -> JsonObject:
+    name = f"{service.host}:{port.port}"
+    http = [http_filter(f"outbound_{name}", name)]
+    if kind in (Wire.HTTP2, Wire.HTTP):
+        return listener(name, address, "OUTBOUND", http)
+    policy = policy_for(rule_for(registry.bundle, service, namespace), port.port)
+    lb, pool = policy.load_balancer, policy.connection_pool
+    tcp = [
+        tcp_filter(
+            outbound_name(port.port, "", service.host),
+            idle_timeout_s=pool.tcp.idle_timeout_s if pool else None,
+            by_source=bool(lb and lb.consistent_hash and lb.consistent_hash.use_source_ip),
+        )
+    ]
+    if kind is Wire.TCP:
+        return listener(name, address, "OUTBOUND", tcp)
+    return sniffing_listener(name, address, "OUTBOUND", http, tcp)

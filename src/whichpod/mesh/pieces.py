@@ -1,0 +1,35 @@
+"""Small pieces of Envoy's configuration in its JSON form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+JsonObject = dict[str, Any]
+MOST = 2**32 - 1
+_EXTENSIONS = "type.googleapis.com/envoy.extensions."
+
+
+def typed(kind: str, **fields: Any) -> JsonObject:
+    """An Any of `envoy.extensions.KIND`."""
+    return {"@type": _EXTENSIONS + kind, **fields}
+
+
+def duration(seconds: float) -> str:
+    """A protobuf Duration."""
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def socket(address: str, port: int) -> JsonObject:
+    """An Address."""
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def ads() -> JsonObject:
+    """A ConfigSource: over the ADS stream, waited for without a limit, as istiod sets it."""
+    return {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """HOST:PORT or [HOST]:PORT in two."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
