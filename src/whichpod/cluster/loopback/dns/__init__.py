@@ -1,0 +1,1 @@
+"""The cluster's DNS: what CoreDNS with its kubernetes plugin is in a cluster."""

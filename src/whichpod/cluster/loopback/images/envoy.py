@@ -1,0 +1,31 @@
+"""The image `envoyproxy/envoy`."""
+
+from __future__ import annotations
+
+from whichpod.cluster.loopback import binaries
+from whichpod.cluster.loopback.images.base import Context
+from whichpod.cluster.loopback.supervisor import Process
+
+OWN = ("/etc/envoy", "/var/log/envoy")
+
+
+def launch(context: Context) -> Process:
+    """Starts Envoy with the container's arguments, by default with /etc/envoy/envoy.yaml."""
+    given = context.argv("envoy", ["-c", "/etc/envoy/envoy.yaml"])
+    argv = [context.localise(context.files.rewrite(a)) for a in given]
+    for path in context.files.root.glob("**/*"):
+        if path.suffix in (".yaml", ".yml", ".json"):
+            path.write_text(context.localise(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return context.run(binaries.find("envoy"), complete(argv))
+
+
+def complete(argv: list[str]) -> list[str]:
+    """The arguments and those that an Envoy beside others on a small machine needs."""
+    added = []
+    if "--disable-hot-restart" not in argv:  # else the second Envoy finds base id 0 taken
+        added.append("--disable-hot-restart")
+    if "--concurrency" not in argv:
+        added += ["--concurrency", "1"]
+    if not {"-l", "--log-level"} & set(argv):
+        added += ["-l", "warning"]
+    return [*argv, *added]

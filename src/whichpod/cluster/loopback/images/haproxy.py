@@ -1,0 +1,25 @@
+"""The image `haproxy`."""
+
+from __future__ import annotations
+
+import re
+
+from whichpod.cluster.loopback import binaries
+from whichpod.cluster.loopback.images.base import Context
+from whichpod.cluster.loopback.supervisor import Process
+
+OWN = ("/usr/local/etc/haproxy", "/var/lib/haproxy", "/run/haproxy", "/var/run/haproxy")
+_BIND_ALL = re.compile(r"^(\s*bind\s+)(?:\*|0\.0\.0\.0)?:(?=[\d$\"])", re.MULTILINE)
+
+
+def launch(context: Context) -> Process:
+    """Starts HAProxy in the foreground, as a single process, with the container's configuration.
+
+    HAProxy fills in "${VAR}" itself.
+    """
+    given = context.argv("haproxy", ["-f", "/usr/local/etc/haproxy/haproxy.cfg"])
+    argv = [context.files.rewrite(a) for a in given if a not in ("-W", "-D", "-db")]
+    for path in context.files.root.glob("**/*.cfg"):
+        text = _BIND_ALL.sub(rf"\g<1>{context.address}:", path.read_text(encoding="utf-8"))
+        path.write_text(context.localise(text), encoding="utf-8")
+    return context.run(binaries.find("haproxy"), ["-db", *argv])

@@ -1,0 +1,127 @@
+"""Readiness probes, as a kubelet does them but without its whole seconds of waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping
+
+from whichpod.manifest.kinds import Container, ExecCheck, GrpcCheck, HttpCheck, TcpCheck
+
+Check = GrpcCheck | TcpCheck | HttpCheck | ExecCheck
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.25
+"""Between attempts. Most pods take some hundredths of a second; a slow one is not to be hammered."""
+_HTTP_HEAD = 4096
+
+
+class NotReadyError(Exception):
+    """An attempt failed; the message says how."""
+
+
+async def attempts(deadline: float) -> AsyncIterator[None]:
+    """Paces attempts until the loop's time is past `deadline`: at least one, with growing pauses."""
+    loop, pause = asyncio.get_running_loop(), FIRST_PAUSE_S
+    while True:
+        yield
+        if loop.time() + pause > deadline:
+            return
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_S)
+
+
+async def attempt(check: Check, host: str, ports: Mapping[str, int], timeout_s: float) -> None:
+    """One attempt against the pod at `host`; `ports` has the numbers of named ports. Raises NotReadyError."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            match check:
+                case GrpcCheck():
+                    await _grpc(host, check.port, check.service)
+                case TcpCheck():
+                    await _tcp(host, _number(check.port, ports))
+                case HttpCheck():
+                    await _http(host, _number(check.port, ports), check)
+                case ExecCheck():
+                    raise NotReadyError("a command can't be run inside of a pod here")
+    except TimeoutError:
+        raise NotReadyError(f"no answer within {timeout_s:g} s") from None
+    except OSError as e:
+        raise NotReadyError(e.strerror or str(e)) from None
+
+
+def describe(check: Check) -> str:
+    """What a probe asks, for an error message."""
+    match check:
+        case GrpcCheck():
+            service = f" of service {check.service!r}" if check.service else ""
+            return f"the gRPC health check{service} on port {check.port}"
+        case TcpCheck():
+            return f"a connection to port {check.port}"
+        case HttpCheck():
+            return f"GET {check.path} on port {check.port}"
+        case ExecCheck():
+            return f"the command {' '.join(check.command)}"
+
+
+def assumed(container: Container) -> tuple[TcpCheck, ...]:
+    """What stands for the probe of a container that has none.
+
+    Kubernetes calls it ready as soon as it has started, seconds before any client looks. A lab's client
+    looks at once, so the declared ports are awaited.
+    """
+    return tuple(TcpCheck(p.port) for p in container.ports if p.protocol == "TCP")
+
+
+def _number(port: int | str, ports: Mapping[str, int]) -> int:
+    if isinstance(port, int):
+        return port
+    if port not in ports:
+        raise NotReadyError(f"the pod has no port named {port!r}")
+    return ports[port]
+
+
+async def _tcp(host: str, port: int) -> None:
+    _, writer = await asyncio.open_connection(host, port)
+    writer.transport.abort()
+
+
+async def _grpc(host: str, port: int, service: str) -> None:
+    # A refused connection would make a channel wait before it tries again; so first see that one is accepted.
+    await _tcp(host, port)
+    import grpc.aio
+    from grpc_health.v1 import health_pb2
+
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+    async with grpc.aio.insecure_channel(f"ipv4:{host}:{port}", options=options) as channel:
+        ask = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        try:
+            answer = await ask(health_pb2.HealthCheckRequest(service=service))
+        except grpc.aio.AioRpcError as e:
+            raise NotReadyError(f"{e.code().name}: {e.details()}") from None
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise NotReadyError(f"it says {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}")
+
+
+async def _http(host: str, port: int, check: HttpCheck) -> None:
+    tls = None
+    if check.scheme == "HTTPS":  # as a kubelet: any certificate will do
+        tls = ssl.create_default_context()
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+    try:
+        request = f"GET {check.path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+        writer.write(request.encode())
+        head = await reader.read(_HTTP_HEAD)
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    words = head.split(b" ", 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
+        raise NotReadyError("the answer is not HTTP/1.1")
+    if not 200 <= int(words[1]) < 400:
+        raise NotReadyError(f"it answers with status {int(words[1])}")

@@ -1,0 +1,50 @@
+"""What `kubectl port-forward` does: relays a local port to one pod's own port."""
+
+from __future__ import annotations
+
+import asyncio
+
+from whichpod.cluster.loopback.streams import StreamServer
+from whichpod.model.errors import LabError
+
+_CHUNK = 65_536
+
+
+class Relay:
+    """Relays connections to one address. Bytes only: it knows nothing of HTTP."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._to = (host, port)
+        self._server = StreamServer(self._serve)
+
+    async def start(self) -> str:
+        """Listens on a free port of 127.0.0.1, as kubectl does; returns HOST:PORT. Raises LabError."""
+        try:
+            host, port = await self._server.start("127.0.0.1")
+        except OSError as e:
+            raise LabError(f"The port-forward can't listen on 127.0.0.1: {e.strerror}.") from None
+        return f"{host}:{port}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Where the pod refuses, kubectl drops the connection likewise.
+        back, onward = await asyncio.open_connection(*self._to)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_copy(reader, onward))
+                both.create_task(_copy(back, writer))
+        except* OSError:
+            pass
+        finally:
+            onward.close()
+
+    async def stop(self) -> None:
+        """Closes the port and all connections. Safe to call when it never started."""
+        await self._server.stop()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(_CHUNK):
+        writer.write(data)
+        await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()

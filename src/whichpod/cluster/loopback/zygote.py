@@ -1,0 +1,271 @@
+"""The process that all of a lab's processes descend from: `python -m whichpod.cluster.loopback.zygote FD`.
+
+It has one thread and never uses gRPC, so a pod can be forked from it in a millisecond with everything
+imported. It owns the lab's temporary folder and watches over its children:
+
+- FD is one end of a socket pair with the run. Its end of file means that the run is over, however that
+  came about: the children are killed, the folder is removed.
+- Every child dies with the zygote (PR_SET_PDEATHSIG), so nothing is left when it is killed itself.
+
+Both directions speak JSON, an object per line. Commands are `exec`, `fork`, `signal` and `quit`; events are
+`hello` (the folder), `started`, `exited` and `line` (something that a forked child reports).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import resource
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+PR_SET_PDEATHSIG = 1
+KILL_DEADLINE_S = 5.0
+_CANNOT_START = 127
+
+
+@dataclass(slots=True)
+class _Child:
+    name: str
+    pid: int
+    report: int | None = None
+    """Our end of the pipe on which a forked child reports."""
+    pending: bytes = b""
+
+
+class Zygote:
+    """The loop that obeys commands and tells events."""
+
+    def __init__(self, control: socket.socket, folder: Path) -> None:
+        self._control = control
+        self._folder = folder
+        self._children: dict[int, _Child] = {}
+        self._selector = selectors.DefaultSelector()
+        self._buffer = b""
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._pid = os.getpid()
+        self._wake, self._wake_in = os.pipe()
+        os.set_blocking(self._wake_in, False)
+
+    def run(self) -> None:
+        """Serves until `quit` or the end of the run, then leaves nothing behind."""
+        # Ctrl-C reaches all of the terminal's foreground group; the run alone decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
+        self._selector.register(self._control, selectors.EVENT_READ, self._obey)
+        self._selector.register(self._wake, selectors.EVENT_READ, self._reap)
+        self._tell(event="hello", pid=self._pid, folder=str(self._folder))
+        try:
+            while True:
+                for key, _ in self._selector.select():
+                    if key.fileobj in self._selector.get_map():  # an earlier one may have closed it
+                        key.data()
+        except _RunIsOver:
+            pass
+        finally:
+            self._leave_nothing()
+
+    # Commands
+
+    def _obey(self) -> None:
+        try:
+            data = self._control.recv(1 << 20)
+        except ConnectionError:
+            data = b""
+        if not data:
+            raise _RunIsOver
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            command = json.loads(line)
+            match command["op"]:
+                case "exec":
+                    self._start(command)
+                case "fork":
+                    _prepare()
+                    self._start(command, os.pipe())
+                case "signal":
+                    self._signal(command["name"], command["signal"])
+                case "quit":
+                    raise _RunIsOver
+
+    def _start(self, command: dict[str, Any], report: tuple[int, int] | None = None) -> None:
+        name = command["name"]
+        ours, theirs = report or (None, None)
+        pid = os.fork()
+        if pid == 0:
+            self._become(command, ours, theirs)
+        if theirs is not None:
+            os.close(theirs)
+        child = self._children[pid] = _Child(name, pid, ours)
+        if ours is not None:
+            self._selector.register(ours, selectors.EVENT_READ, lambda: self._relay(child))
+        self._tell(event="started", name=name, pid=pid)
+
+    def _signal(self, name: str, number: int) -> None:
+        for child in self._children.values():
+            if child.name == name:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, number)
+
+    # In the child
+
+    def _become(self, command: dict[str, Any], read: int | None, report: int | None) -> NoReturn:
+        code = _CANNOT_START
+        try:
+            self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != self._pid:  # it died before the line above took effect
+                os._exit(_CANNOT_START)
+            os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            self._redirect(command["log"])
+            self._close_ours(read)
+            os.environ.clear()
+            os.environ.update(command["env"])
+            if command.get("cwd"):
+                os.chdir(command["cwd"])
+            code = self._exec(command) if report is None else self._fork(command, report)
+        except SystemExit as e:
+            code = e.code if isinstance(e.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _redirect(self, log: str) -> None:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(nothing, 0)
+        os.dup2(written, 1)
+        os.dup2(written, 2)
+        os.close(nothing)
+        os.close(written)
+
+    def _close_ours(self, read: int | None) -> None:
+        # The control socket in a child's hands would hide the zygote's end from the run.
+        self._selector.close()
+        self._control.close()
+        for fd in (self._wake, self._wake_in, read, *(c.report for c in self._children.values())):
+            if fd is not None:
+                os.close(fd)
+
+    @staticmethod
+    def _exec(command: dict[str, Any]) -> int:
+        argv = command["argv"]
+        try:
+            os.execve(argv[0], argv, command["env"])  # noqa: S606
+        except OSError as e:
+            print(f"{argv[0]} can't be started: {e.strerror}", file=sys.stderr)
+        return _CANNOT_START
+
+    @staticmethod
+    def _fork(command: dict[str, Any], report: int) -> int:
+        from whichpod.cluster.loopback.children import ENTRIES
+
+        return ENTRIES[command["entry"]](command["payload"], report)
+
+    # Events
+
+    def _tell(self, **event: object) -> None:
+        try:
+            self._control.sendall(json.dumps(event).encode() + b"\n")
+        except OSError:
+            raise _RunIsOver from None
+
+    def _relay(self, child: _Child) -> None:
+        if child.report is None:
+            return
+        data = os.read(child.report, 1 << 20)
+        *lines, child.pending = (child.pending + data).split(b"\n")
+        for line in lines:
+            self._tell(event="line", name=child.name, line=line.decode())
+        if not data:
+            self._selector.unregister(child.report)
+            os.close(child.report)
+            child.report = None
+
+    def _reap(self) -> None:
+        os.read(self._wake, 1 << 16)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._children.pop(pid)
+            while child.report is not None:  # what it said last comes before its end
+                self._relay(child)
+            self._tell(event="exited", name=child.name, code=os.waitstatus_to_exitcode(status))
+
+    # The end
+
+    def _leave_nothing(self) -> None:
+        deadline = time.monotonic() + KILL_DEADLINE_S
+        for pid in self._children:
+            for kill in (os.killpg, os.kill):  # its group has the children that it may have started
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    kill(pid, signal.SIGKILL)
+        while self._children and time.monotonic() < deadline:
+            try:
+                pid, _ = os.waitpid(-1, 0)
+            except ChildProcessError:
+                break
+            self._children.pop(pid, None)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._control.close()
+
+
+class _RunIsOver(Exception):  # noqa: N818
+    pass
+
+
+_prepared = False
+
+
+def _prepare() -> None:
+    """Imports what forked children need, once."""
+    global _prepared
+    if _prepared:
+        return
+    from whichpod.cluster.loopback import children
+
+    children.prepare()
+    # What is here now is shared with every child; a collection in a child would copy it.
+    gc.collect()
+    gc.freeze()
+    _prepared = True
+
+
+def main() -> None:
+    """Runs a zygote on the socket whose number is the first argument."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    folder = Path(tempfile.mkdtemp(prefix="whichpod-"))
+    Zygote(control, folder).run()
+
+
+if __name__ == "__main__":
+    main()

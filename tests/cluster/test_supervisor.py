@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import alive, eventually
+from whichpod.cluster.loopback.supervisor import Process, Supervisor
+from whichpod.model.errors import LabError
+
+SLEEP = ["/bin/sleep", "60"]
+
+
+@asynccontextmanager
+async def supervised() -> AsyncIterator[Supervisor]:
+    supervisor = await Supervisor.start("test")
+    try:
+        yield supervisor
+    finally:
+        await supervisor.close()
+
+
+def sh(supervisor: Supervisor, script: str, name: str = "child") -> Process:
+    return supervisor.exec(name, ["/bin/sh", "-c", script], title=f"process {name}", env={"PATH": "/bin"})
+
+
+def test_a_child_is_started_heard_of_and_its_output_kept() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            child = sh(supervisor, "echo one; echo two >&2; exit 3")
+            assert await child.exited == 3
+            assert child.pid > 0
+            assert child.last_lines() == "one\ntwo"
+            assert child.last_lines(1) == "two"
+            assert child.how_it_ended() == "exited with status 3"
+
+    asyncio.run(run())
+
+
+def test_a_child_that_was_killed_says_by_what() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            child = supervisor.exec("child", SLEEP, title="it", env={})
+            assert child.how_it_ended() == "is running"
+            child.signal(signal.SIGKILL)
+            assert await child.exited == -signal.SIGKILL
+            assert child.how_it_ended() == "was killed by SIGKILL"
+
+    asyncio.run(run())
+
+
+def test_a_program_that_is_not_there() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            child = supervisor.exec("child", ["/nowhere/x"], title="it", env={})
+            assert await child.exited == 127
+            assert "/nowhere/x can't be started: No such file" in child.last_lines()
+
+    asyncio.run(run())
+
+
+def test_the_child_has_the_given_environment_only_and_ordinary_signals() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            script = "import os, signal; print(sorted(os.environ)); print(signal.getsignal(signal.SIGINT))"
+            child = supervisor.exec("c", [sys.executable, "-I", "-c", script], title="", env={"LC_ALL": "C"})
+            assert await child.exited == 0
+            assert "['LC_ALL']" in child.last_lines()
+            assert "default_int_handler" in child.last_lines()
+
+    asyncio.run(run())
+
+
+def test_closing_ends_everything_and_removes_the_folder() -> None:
+    async def run() -> None:
+        supervisor = await Supervisor.start("test")
+        child = supervisor.exec("child", SLEEP, title="it", env={})
+        # A child's own child dies with its group.
+        family = sh(supervisor, "sleep 61 & echo $!; wait", "family")
+        await eventually(lambda: family.last_lines(), "the grandchild's pid")
+        pids = [child.pid, family.pid, int(family.last_lines()), supervisor.pid]
+        assert all(map(alive, pids))
+        assert supervisor.folder.is_dir()
+        await supervisor.close()
+        assert not any(map(alive, pids))
+        assert not supervisor.folder.exists()
+        assert child.exited.cancelled()
+        await supervisor.close()
+
+    asyncio.run(run())
+
+
+def test_killing_the_zygote_ends_its_children_and_is_noticed() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            child = supervisor.exec("child", SLEEP, title="it", env={})
+            await eventually(lambda: child.pid, "its start")
+            os.kill(supervisor.pid, signal.SIGKILL)
+            with pytest.raises(LabError, match="ended with SIGKILL"):
+                await asyncio.wait_for(asyncio.shield(supervisor.broken), 10)
+            await eventually(lambda: not alive(child.pid), "its end")
+        assert not supervisor.folder.exists()
+
+    asyncio.run(run())
+
+
+RUN = """
+import asyncio, sys
+from whichpod.cluster.loopback.supervisor import Supervisor
+async def main():
+    s = await Supervisor.start("test")
+    c = s.exec("child", ["/bin/sleep", "60"], title="", env={})
+    while not c.pid:
+        await asyncio.sleep(0.01)
+    print(s.pid, c.pid, s.folder, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killing_the_run_leaves_nothing(number: int) -> None:
+    run = subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True)
+    with run:
+        assert run.stdout
+        zygote, child, folder = run.stdout.readline().split()
+        assert alive(int(child))
+        run.send_signal(number)
+
+    async def gone() -> None:
+        await eventually(lambda: not alive(int(zygote)) and not alive(int(child)), "the processes' end")
+        await eventually(lambda: not Path(folder).exists(), "the folder's end")
+
+    asyncio.run(gone())
+
+
+def test_ctrl_c_reaches_the_run_alone() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            child = supervisor.exec("child", SLEEP, title="it", env={})
+            await eventually(lambda: child.pid, "its start")
+            assert os.getpgid(supervisor.pid) != os.getpgid(0)
+            assert os.getpgid(child.pid) != os.getpgid(0)
+            os.kill(supervisor.pid, signal.SIGINT)
+            other = sh(supervisor, "exit 0", "other")
+            assert await other.exited == 0, "the zygote goes on"
+            assert alive(child.pid)
+
+    asyncio.run(run())
