@@ -1,1 +1,92 @@
-"""whichpod: which pod answered?"""
+"""whichpod: which pod answered? Proves how gRPC traffic is spread over the replicas behind a name.
+
+Everything that the command line does, by hand:
+
+    from whichpod import Plan, Target, judged, parse_expectation, run_probe
+
+    report = run_probe(Target("dns:///echo-headless:50051"), Plan(requests=100, policy="round_robin"))
+    print(judged(report, parse_expectation("even")).verdict.sentence)
+
+    from whichpod import LoopbackCluster, MatrixOptions, load_scenarios, run_matrix
+
+    matrix = asyncio.run(run_matrix(LoopbackCluster(), load_scenarios(), MatrixOptions()))
+
+Names are imported when first used, so `import whichpod` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from whichpod.version import __version__
+
+if TYPE_CHECKING:
+    from whichpod.cluster.loopback import LoopbackCluster
+    from whichpod.cluster.protocol import Client, Cluster, Lab
+    from whichpod.echo.identity import Identity
+    from whichpod.echo.server import EchoServer, ServerSettings
+    from whichpod.judge import diagnose, judged
+    from whichpod.judge import judge as judge_tally
+    from whichpod.manifest.bundle import Bundle
+    from whichpod.manifest.load import load as load_manifests
+    from whichpod.model.errors import LabError, ManifestError, TargetError, UsageError, WhichpodError
+    from whichpod.model.expectation import Expectation, parse_expectation
+    from whichpod.model.histogram import Histogram
+    from whichpod.model.plan import Plan
+    from whichpod.model.report import Matrix, Report, Row
+    from whichpod.model.tally import Observation, Tally
+    from whichpod.model.target import Backend, Target, Tls
+    from whichpod.model.verdict import Balance, Diagnosis, Verdict
+    from whichpod.probe.endpoints import consecutive, parse_endpoints
+    from whichpod.probe.resolve import known_backends
+    from whichpod.probe.run import probe as run_probe
+    from whichpod.report.junit import matrix_junit
+    from whichpod.report.markdown import matrix_markdown
+    from whichpod.scenarios.run import Options as MatrixOptions
+    from whichpod.scenarios.run import run_matrix
+    from whichpod.scenarios.scenario import Scenario
+    from whichpod.scenarios.scenario import scenarios as load_scenarios
+
+_WHERE = {
+    "Backend": "model.target", "Balance": "model.verdict", "Bundle": "manifest.bundle",
+    "Client": "cluster.protocol", "Cluster": "cluster.protocol", "Diagnosis": "model.verdict",
+    "EchoServer": "echo.server", "Expectation": "model.expectation", "Histogram": "model.histogram",
+    "Identity": "echo.identity", "Lab": "cluster.protocol", "LabError": "model.errors",
+    "LoopbackCluster": "cluster.loopback", "ManifestError": "model.errors", "Matrix": "model.report",
+    "MatrixOptions": "scenarios.run:Options", "Observation": "model.tally", "Plan": "model.plan",
+    "Report": "model.report", "Row": "model.report", "Scenario": "scenarios.scenario",
+    "ServerSettings": "echo.server", "Tally": "model.tally", "Target": "model.target",
+    "TargetError": "model.errors", "Tls": "model.target", "UsageError": "model.errors",
+    "Verdict": "model.verdict", "WhichpodError": "model.errors", "consecutive": "probe.endpoints",
+    "diagnose": "judge", "judge_tally": "judge:judge", "judged": "judge",
+    "known_backends": "probe.resolve", "load_manifests": "manifest.load:load",
+    "load_scenarios": "scenarios.scenario:scenarios", "matrix_junit": "report.junit",
+    "matrix_markdown": "report.markdown", "parse_endpoints": "probe.endpoints",
+    "parse_expectation": "model.expectation", "run_matrix": "scenarios.run",
+    "run_probe": "probe.run:probe",
+}  # fmt: skip
+
+__all__ = [
+    "Backend", "Balance", "Bundle", "Client", "Cluster", "Diagnosis", "EchoServer", "Expectation",
+    "Histogram", "Identity", "Lab", "LabError", "LoopbackCluster", "ManifestError", "Matrix",
+    "MatrixOptions", "Observation", "Plan", "Report", "Row", "Scenario", "ServerSettings", "Tally",
+    "Target", "TargetError", "Tls", "UsageError", "Verdict", "WhichpodError", "__version__",
+    "consecutive", "diagnose", "judge_tally", "judged", "known_backends", "load_manifests",
+    "load_scenarios", "matrix_junit", "matrix_markdown", "parse_endpoints", "parse_expectation",
+    "run_matrix", "run_probe",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    where = _WHERE.get(name)
+    if where is None:
+        raise AttributeError(f"module 'whichpod' has no attribute {name!r}")
+    module, _, attribute = where.partition(":")
+    value = getattr(importlib.import_module(f"whichpod.{module}"), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
