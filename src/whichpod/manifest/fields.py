@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,10 +31,13 @@ class Findings:
         self.notes.append(Note(where.file, where.line, message))
 
     def raise_first(self) -> None:
-        """Raises the first error by place, saying how many more there are."""
+        """Raises the first error by place, saying how many more there are.
+
+        Of several in a line what is not understood comes first: it is often why something is missing.
+        """
         if not self.errors:
             return
-        first, *more = sorted(self.errors, key=lambda e: (e.file, e.line))
+        first, *more = sorted(self.errors, key=lambda e: (e.file, e.line, "not understood" not in e.message))
         if more:
             s = "s" if len(more) > 1 else ""
             fix = f"{first.fix} ({len(more)} more error{s} after it.)".strip()
@@ -52,6 +56,7 @@ class Fields:
         self.subject = subject
         self.path = path
         self._read: set[str] = set()
+        self._missing: dict[str, ManifestError] = {}
 
     def __contains__(self, name: str) -> bool:
         return self._peek(name) is not None
@@ -81,6 +86,7 @@ class Fields:
         node = self._peek(name)
         if node is None and required:
             self.fail(name, "is missing.")
+            self._missing[name] = self.findings.errors[-1]
         return node
 
     def _wrong(self, name: str, wanted: str, node: Node) -> None:
@@ -258,5 +264,10 @@ class Fields:
     def done(self) -> None:
         """Complains about each field that nobody has read."""
         for name in self.node.items:
-            if name not in self._read:
-                self.fail(name, "is not understood.")
+            if name in self._read:
+                continue
+            near = difflib.get_close_matches(name, self._read, n=1)
+            self.fail(name, "is not understood.", fix=f"Is {near[0]} meant?" if near else "")
+            if near and near[0] in self._missing:
+                # Misspelt, not missing.
+                self.findings.errors.remove(self._missing.pop(near[0]))

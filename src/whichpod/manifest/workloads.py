@@ -108,7 +108,7 @@ def _selector(spec: Fields) -> dict[str, str]:
         return {}
     found = labels(selector, "matchLabels")
     selector.done()
-    if not found:
+    if not found and set(selector.node.items) <= {"matchLabels"}:
         spec.fail("selector", "selects nothing.", fix="Give it matchLabels that the template has too.")
     return found
 
