@@ -1,0 +1,77 @@
+"""Runs a probe client in a process of the lab's, and brings its report home."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from whichpod.cluster.loopback.children import ERRORS
+from whichpod.cluster.loopback.images.base import base_environment
+from whichpod.cluster.loopback.supervisor import Process, Supervisor
+from whichpod.model.codec import from_json, to_json
+from whichpod.model.errors import LabError
+from whichpod.model.plan import Plan
+from whichpod.model.report import Report
+from whichpod.model.target import Target
+from whichpod.probe.run import Progress
+
+STOP_S = 6.0
+"""How long a client that was told to stop may take: an RPC that is under way is waited for."""
+
+
+async def run_client(
+    supervisor: Supervisor,
+    name: str,
+    target: Target,
+    plan: Plan,
+    env: Mapping[str, str],
+    progress: Callable[[Progress], None] | None,
+) -> Report:
+    """The report of a client that runs `plan` against `target`.
+
+    Cancelled, it lets the client stop in order and returns the report of what there is, with the end
+    reason "interrupted"; cancelled again, it kills it. Raises what the client raised; LabError when it
+    dies.
+    """
+    heard: dict[str, Any] = {}
+
+    def hear(line: str) -> None:
+        heard.update(said := json.loads(line))
+        if progress and "progress" in said:
+            progress(from_json(Progress, said["progress"]))
+
+    payload = {"target": to_json(target), "plan": to_json(plan)}
+    process = supervisor.fork(
+        name, "client", payload, title="client", env={**base_environment(supervisor.folder), **env}
+    )
+    process.on_line = hear
+    try:
+        await asyncio.wait({process.exited})
+    except asyncio.CancelledError:
+        if not await _stopped(process) or "report" not in heard:
+            raise
+    return _result(heard, process)
+
+
+async def _stopped(process: Process) -> bool:
+    process.signal(signal.SIGTERM)
+    try:
+        await asyncio.wait({process.exited}, timeout=STOP_S)
+    finally:
+        process.signal(signal.SIGKILL)
+    return process.exited.done()
+
+
+def _result(heard: Mapping[str, Any], process: Process) -> Report:
+    if "report" in heard:
+        try:
+            return from_json(Report, heard["report"])
+        except ValueError as e:
+            raise LabError(f"The client's report can't be read: {e}.") from None
+    if "error" in heard:
+        error = heard["error"]
+        raise ERRORS.get(error["kind"], LabError)(error["message"], fix=error["fix"])
+    raise LabError(f"The client {process.how_it_ended()} without a report.{process.wrote()}")

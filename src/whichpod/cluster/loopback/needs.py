@@ -1,0 +1,67 @@
+"""What a bundle and its client need beside their pods, so that nothing else is started."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+from whichpod.cluster.loopback import binaries
+from whichpod.cluster.loopback.images import WHICHPOD, image_of
+from whichpod.cluster.protocol import Client, Via
+from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.kinds import Deployment, Service
+from whichpod.model.errors import LabError, MissingExtraError, WhichpodError
+
+
+def needs_kube_proxy(bundle: Bundle, client: Client) -> bool:
+    """Whether something dials a ClusterIP: the client, or perhaps a proxy among the pods."""
+    if client.via is Via.DNS and not client.meshed and not bundle.service(client.service).headless:
+        return True
+    if all(_echo(d) for d in bundle.deployments):
+        return False
+    return any(not s.headless and _has_echo_pods(bundle, s) for s in bundle.services)
+
+
+def missing(bundle: Bundle, client: Client) -> str | None:
+    """Why the bundle can't run on this machine, with the way to get what is missing; None where it can.
+
+    What is wrong with the bundle itself is not told here: starting it says so.
+    """
+    if sys.platform != "linux":
+        return "A loopback lab needs Linux: only there all of 127.0.0.0/8 can be used without set-up."
+    try:
+        binary = {image_of(c).binary for d in bundle.deployments for c in d.containers} - {""}
+        control_plane = needs_kube_proxy(bundle, client) or client.meshed or client.via is Via.XDS
+        sidecars = any(bundle.injected(d) for d in bundle.deployments)
+    except WhichpodError:
+        return None
+    if control_plane or sidecars:
+        if not (importlib.util.find_spec("envoy") and importlib.util.find_spec("envoy.service")):
+            return str(MissingExtraError("The control plane's xDS types", "lab"))
+        if client.via is not Via.XDS or sidecars:
+            binary.add("envoy")
+    for name in sorted(binary):
+        if why := binaries.missing(name):
+            return why
+    return None
+
+
+def service_port(bundle: Bundle, client: Client) -> Service:
+    """The Service that the client dials. Raises LabError where it hasn't the client's port."""
+    service = bundle.service(client.service)
+    if service.find_port(client.port) is None:
+        ports = ", ".join(str(p.port) for p in service.ports)
+        raise LabError(
+            f"{service.where}: the Service {service.meta.name} has no port {client.port}, which the client "
+            "dials.",
+            fix=f"It has {ports or 'none'}.",
+        )
+    return service
+
+
+def _echo(deployment: Deployment) -> bool:
+    return any(image_of(c) is WHICHPOD for c in deployment.containers)
+
+
+def _has_echo_pods(bundle: Bundle, service: Service) -> bool:
+    return any(_echo(d) for d in bundle.behind(service))
