@@ -124,7 +124,7 @@ def test_readiness(probe: str, check: object) -> None:
         ("- {containerPort: 9901, protocol: TCP}", "- {containerPort: 1, name: grpc}", "'grpc' twice"),
         ("{name: config, mountPath", "{name: nothing, mountPath", "mounts the volume 'nothing'"),
         ("{name: scratch, emptyDir: {}}", "{name: scratch, hostPath: {}}", "hostPath is not understood"),
-        ("- {name: scratch, emptyDir", "- {name: config, emptyDir: {}}\n      - {name: scratch, emptyDir", "twice"),
+        ("volumes:\n", "volumes:\n      - {name: config, emptyDir: {}}\n", "twice"),
         ("configMap: {name: edge-config", "configMap: {name: other", "there is no ConfigMap 'other'"),
         ("path: envoy.yaml", "path: ../x", "relative and without '..'"),
         ("terminationGracePeriodSeconds: 5", "restartPolicy: Never", "must be Always"),
