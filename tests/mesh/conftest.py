@@ -150,21 +150,24 @@ def backends(address: str) -> Iterator[Backends]:
 
 CLIENT = """
 import sys, grpc
-target, count = sys.argv[1], int(sys.argv[2])
+target, count, wait = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
 with grpc.insecure_channel(target) as channel:
     call = channel.unary_unary("/t.T/Who")
     for _ in range(count):
-        print(call(b"", timeout=5, wait_for_ready=True).decode(), flush=True)
+        print(call(b"", timeout=5, wait_for_ready=wait).decode(), flush=True)
 """
 
 
-async def _ask(target: str, count: int, environ: dict[str, str] | None = None) -> list[str]:
+async def _ask(
+    target: str, count: int, environ: dict[str, str] | None = None, *, wait: bool = True
+) -> list[str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         CLIENT,
         target,
         str(count),
+        str(wait),
         stdout=-1,
         stderr=-1,
         env=os.environ | (environ or {}),

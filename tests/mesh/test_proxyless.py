@@ -69,7 +69,8 @@ spec:
 @pytest.mark.parametrize("virtual", [False, True])
 def test_a_real_client_is_served(make: Make, backends: Backends, ask: Ask, virtual: bool) -> None:
     policy = "{loadBalancer: {simple: ROUND_ROBIN}}"
-    policy += "\n  subsets: [{name: all}, {name: ring, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x}}}}]"
+    policy += "\n  subsets:\n  - {name: all}\n"
+    policy += "  - {name: ring, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x}}}}\n"
     addresses = backends(2)
     pods = tuple(Endpoint(a, a, {"app": "echo"}, {"main": 50051}) for a in addresses)
     registry = Registry(make(policy, more=EVERY_KIND if virtual else "").bundle, pods)
@@ -102,7 +103,7 @@ def test_a_refusal_is_recorded_in_the_clients_words(make: Make, backends: Backen
             ads.set("client", bad)
             environ = {"GRPC_XDS_BOOTSTRAP_CONFIG": proxyless_bootstrap("client", await ads.start())}
             with pytest.raises(AssertionError):
-                await ask("xds:///echo:80", 1, environ)
+                await ask("xds:///echo:80", 1, environ, wait=False)
             return [n.message for n in ads.nacks]
         finally:
             await ads.stop()
