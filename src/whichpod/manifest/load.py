@@ -41,7 +41,7 @@ def load(*sources: Path | str) -> Bundle:
 
     Raises ManifestError (file and line of the first error, and how many there are), UsageError for a path
     that can't be read, MissingExtraError without PyYAML.
-    """  # fmt: skip
+    """
     texts: list[tuple[str, str]] = []
     for source in sources:
         if isinstance(source, str):

@@ -2,8 +2,9 @@
 
     mesh.registry.Registry(bundle, endpoints: tuple[Endpoint, ...])
     mesh.outbound.outbound(registry, listen, *, namespace="default") -> Resources
-    mesh.inbound.inbound(registry, pod: Endpoint, app_address) -> Resources
+    mesh.inbound.inbound(registry, pod: Endpoint, app_address, *, other_ports=()) -> Resources
     mesh.proxyless.proxyless(registry, *, namespace="default") -> Resources
+    mesh.proxyless.remarks(registry) -> tuple[Note, ...]     what proxyless clients can't do
     mesh.kube_proxy.kube_proxy(registry, listen) -> Resources
         listen: Callable[[Service, ServicePort], tuple[address, port]]
     mesh.ads.AdsServer: await start("127.0.0.1") -> "host:port"; set(node_id, Resources);

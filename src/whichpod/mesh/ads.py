@@ -141,12 +141,14 @@ class AdsServer:
                     await context.write(response)
         finally:
             reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+            (outcome,) = await asyncio.gather(reader, return_exceptions=True)
             streams = self._streams.get(stream.node, set())
             streams.discard(stream)
             if not streams:
                 self._streams.pop(stream.node, None)
             self._announce()
+        if isinstance(outcome, Exception):
+            raise outcome
 
     async def _read(self, stream: Stream, requests: AsyncIterator[Any]) -> None:
         try:
