@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from tests.cluster.conftest import alive, eventually
 from whichpod.cluster.loopback.supervisor import Process, Supervisor
+from whichpod.cluster.loopback.zygote import PREFIX, sweep
 from whichpod.model.errors import LabError
 
 SLEEP = ["/bin/sleep", "60"]
@@ -154,3 +156,17 @@ def test_ctrl_c_reaches_the_run_alone() -> None:
             assert alive(child.pid)
 
     asyncio.run(run())
+
+
+def test_folders_of_labs_that_nobody_could_remove_are_swept(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / n for n in (f"{PREFIX}old", f"{PREFIX}young", "other"))
+    used = tmp_path / f"{PREFIX}used"
+    for folder in (old, young, other, used):
+        folder.mkdir()
+        if folder is not young:
+            os.utime(folder, (0, 0))
+    lock = os.open(used, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    sweep(tmp_path)
+    os.close(lock)
+    assert {f for f in (old, young, other, used) if f.exists()} == {young, other, used}

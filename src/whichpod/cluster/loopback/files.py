@@ -42,38 +42,24 @@ class Files:
         return file
 
     def mount(self, bundle: Bundle, deployment: Deployment, container: Container) -> None:
-        """Lays out the container's volumes. Raises ManifestError for what isn't there."""
+        """Lays out the container's volumes. Raises ManifestError for files that a ConfigMap lacks."""
         volumes = {v.name: v for v in deployment.volumes}
         for mount in container.mounts:
-            volume = volumes.get(mount.name)
-            if volume is None:
-                raise container.where.error(
-                    f"The container {container.name} mounts the volume {mount.name!r}, which the pod lacks.",
-                    fix=f"The pod's volumes are: {', '.join(volumes) or 'none'}.",
-                )
-            self._lay_out(mount, self._content(bundle, deployment, container, volume), container)
+            content = self._content(bundle, deployment, volumes[mount.name])
+            self._lay_out(mount, content, container)
 
-    def _content(
-        self, bundle: Bundle, deployment: Deployment, container: Container, volume: Volume
-    ) -> Mapping[str, str]:
-        if not volume.config_map:
-            return {}
+    def _content(self, bundle: Bundle, deployment: Deployment, volume: Volume) -> Mapping[str, str]:
         found = bundle.config_map(volume.config_map, deployment.meta.namespace)
-        if found is None:
-            if volume.optional:
-                return {}
-            raise container.where.error(
-                f"The volume {volume.name!r} takes its files from the ConfigMap {volume.config_map!r}, "
-                "which is not there.",
-                fix=f"Add it to the manifests, in the namespace {deployment.meta.namespace}.",
-            )
+        if found is None:  # an emptyDir, or optional and absent
+            return {}
         if not volume.items:
             return found.data
         absent = [key for key, _ in volume.items if key not in found.data]
         if absent and not volume.optional:
             raise found.where.error(
                 f"The ConfigMap {volume.config_map} has no key {absent[0]!r}, which the volume "
-                f"{volume.name!r} takes a file from."
+                f"{volume.name!r} takes a file from.",
+                fix=f"It has {', '.join(found.data) or 'none'}.",
             )
         return {path: found.data[key] for key, path in volume.items if key in found.data}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from whichpod.cluster.loopback import binaries
 from whichpod.cluster.loopback.addresses import Block
@@ -134,7 +135,7 @@ class LoopbackLab:
         self._up = True
         for pod in self._pods:
             for process in pod.processes:
-                process.exited.add_done_callback(lambda _, pod=pod: self._ended(pod))
+                process.exited.add_done_callback(partial(self._ended, pod))
 
     async def _run_all(self, kubelet: Kubelet, pods: list[Pod]) -> None:
         ready = 0
@@ -284,7 +285,7 @@ class LoopbackLab:
         if self._up:
             self._proxies.push(self._registry())
 
-    def _ended(self, pod: Pod) -> None:
+    def _ended(self, pod: Pod, _: object) -> None:
         if self._up and pod.ready:
             pod.ready = False
             self._changed()

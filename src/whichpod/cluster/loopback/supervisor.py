@@ -86,12 +86,11 @@ class Process:
 class Supervisor:
     """A zygote and the processes that it has started. Use `start`, and `close` when done."""
 
-    def __init__(
-        self, popen: subprocess.Popen[bytes], errors: IO[bytes], writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], errors: IO[bytes], control: socket.socket) -> None:
         self._popen = popen
         self._errors = errors
-        self._writer = writer
+        self._control = control
+        self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._processes: dict[str, Process] = {}
         self._closing = False
@@ -133,18 +132,17 @@ class Supervisor:
             raise LabError(f"The lab's first process can't be started: {e.strerror}.") from None
         finally:
             theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
-        self = cls(popen, errors, writer)
+        ours.setblocking(False)
+        self = cls(popen, errors, ours)
         try:
             async with asyncio.timeout(_HELLO_S):
+                reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
                 hello = await reader.readline()
+            if not hello:
+                raise self._ended_early()
         except BaseException:
             await self.close()
             raise
-        if not hello:
-            error = self._ended_early()
-            await self.close()
-            raise error
         self.folder = Path(json.loads(hello)["folder"])
         self._reading = asyncio.create_task(self._read(reader))
         return self
@@ -168,7 +166,7 @@ class Supervisor:
 
     def send(self, **command: object) -> None:
         """Sends a command to the zygote."""
-        if not self._writer.is_closing():
+        if self._writer and not self._writer.is_closing():
             self._writer.write(json.dumps(command).encode() + b"\n")
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -180,8 +178,10 @@ class Supervisor:
                     process.told(event)
                     if event["event"] == "exited":
                         del self._processes[event["name"]]
-        if not self._closing and not self.broken.done():
+        if not self._closing:
             self.broken.set_exception(self._ended_early())
+            for process in self._processes.values():
+                process.told({"event": "exited", "code": -signal.SIGKILL})  # PR_SET_PDEATHSIG
 
     def _ended_early(self) -> LabError:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -205,11 +205,12 @@ class Supervisor:
                 async with asyncio.timeout(_END_S):
                     await asyncio.shield(self._reading)
             self._reading.cancel()
-        self._writer.close()
-        with contextlib.suppress(ConnectionError):
-            await self._writer.wait_closed()
+        if self._writer:
+            self._writer.close()
+        self._control.close()
         try:
-            self._popen.wait(_HELLO_S if self._reading is None else 1)
+            # It has closed its end already, or does so as soon as it has come up and sees that ours is.
+            self._popen.wait(_END_S)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()

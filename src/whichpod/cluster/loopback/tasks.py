@@ -34,14 +34,21 @@ async def together(jobs: Iterable[Coroutine[Any, Any, None]], *, at_once: int) -
 
 
 async def unless(failed: asyncio.Future[Any], job: Coroutine[Any, Any, T]) -> T:
-    """The result of `job`; raises what `failed` fails with as soon as it does."""
+    """The result of `job`; raises what `failed` fails with as soon as it does.
+
+    Cancelling this cancels the job, and what the job makes of that counts: it may still have a result.
+    """
     task = asyncio.create_task(job)
     both: set[asyncio.Future[Any]] = {task, failed}
-    try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
+    while not task.done():
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.cancel()
+            continue
+        if failed.done():
+            # What the job met with because of that is not the news.
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             failed.result()
-        return await task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return task.result()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import gc
 import json
 import os
@@ -33,6 +34,9 @@ from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
 KILL_DEADLINE_S = 5.0
+PREFIX = "whichpod-lab-"
+_YOUNG_S = 60.0
+"""A folder may be without its lock for a moment after it was made."""
 _CANNOT_START = 127
 
 
@@ -69,8 +73,8 @@ class Zygote:
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         self._selector.register(self._control, selectors.EVENT_READ, self._obey)
         self._selector.register(self._wake, selectors.EVENT_READ, self._reap)
-        self._tell(event="hello", pid=self._pid, folder=str(self._folder))
         try:
+            self._tell(event="hello", folder=str(self._folder))
             while True:
                 for key, _ in self._selector.select():
                     if key.fileobj in self._selector.get_map():  # an earlier one may have closed it
@@ -256,6 +260,29 @@ def _prepare() -> None:
     _prepared = True
 
 
+def new_folder() -> Path:
+    """A folder for a lab, locked for as long as this process or a child of it lives."""
+    sweep(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
+    return folder
+
+
+def sweep(where: Path) -> None:
+    """Removes the folders of labs that were killed together with their run, so that nobody could."""
+    for folder in where.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            status = folder.stat()
+            if status.st_uid != os.geteuid() or time.time() - status.st_mtime < _YOUNG_S:
+                continue
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(fd)
+
+
 def main() -> None:
     """Runs a zygote on the socket whose number is the first argument."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -263,8 +290,8 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    folder = Path(tempfile.mkdtemp(prefix="whichpod-"))
-    Zygote(control, folder).run()
+    Zygote(control, new_folder()).run()
+    os._exit(0)  # what Python would tidy up now, the kernel does faster
 
 
 if __name__ == "__main__":

@@ -20,6 +20,11 @@ def launch(context: Context) -> Process:
     given = context.argv("haproxy", ["-f", "/usr/local/etc/haproxy/haproxy.cfg"])
     argv = [context.files.rewrite(a) for a in given if a not in ("-W", "-D", "-db")]
     for path in context.files.root.glob("**/*.cfg"):
-        text = _BIND_ALL.sub(rf"\g<1>{context.address}:", path.read_text(encoding="utf-8"))
+        text = bind_to(path.read_text(encoding="utf-8"), context.address)
         path.write_text(context.localise(text), encoding="utf-8")
     return context.run(binaries.find("haproxy"), ["-db", *argv])
+
+
+def bind_to(config: str, address: str) -> str:
+    """A configuration that listens on `address` where it says "any"."""
+    return _BIND_ALL.sub(rf"\g<1>{address}:", config)
