@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whichpod.stats import chi_square
+from whichpod.stats import binomial, chi_square
 
 _SLOT = 128
 """Bits per entry of a packed row; an entry times a weight must fit."""
@@ -42,6 +42,8 @@ def tails(counts: Sequence[int]) -> Tails:
     n, k = sum(counts), len(counts)
     if n == 0 or k < 2:
         return Tails(1.0, 1.0, exact=True)
+    if k == 2:
+        return _of_two(*counts)
     statistic = chi_square.pearson(counts)
     centre = round(n / k)
     distance = sum((c - centre) ** 2 for c in counts)
@@ -52,6 +54,13 @@ def tails(counts: Sequence[int]) -> Tails:
     if skewed < _EXACT_FLOOR:
         skewed = min(chi_square.sf(statistic, k - 1), _EXACT_FLOOR)
     return Tails(skewed, min(below + at, 1.0), exact=True)
+
+
+def _of_two(one: int, other: int) -> Tails:
+    """A binomial: exact for any size."""
+    low, n = min(one, other), one + other
+    closer = 2 * binomial.at_most(low - 1, n, 0.5)
+    return Tails(binomial.two_sided(low, n, 0.5), 1.0 - closer, exact=True)
 
 
 def work(n: int, k: int, distance: int) -> float:
