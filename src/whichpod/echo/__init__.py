@@ -1,1 +1,1 @@
-"""echo."""
+"""The echo service: every answer says who answered."""

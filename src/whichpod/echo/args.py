@@ -1,0 +1,106 @@
+"""The flags of `whichpod serve`.
+
+One definition for the command line and for a lab's pods, whose manifests have `args: [serve, ...]`. It needs
+the standard library only, so that a pod starts fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from whichpod.echo.faults import CODES, Failure, parse_delay
+from whichpod.echo.settings import ServerSettings
+from whichpod.model.errors import UsageError
+from whichpod.model.units import parse_duration
+
+_EPILOG = """\
+Examples:
+  GRPC_PORT=50051 whichpod serve
+  whichpod serve --port 50052 --host 127.0.0.1
+  whichpod serve --max-connection-age 30s --max-connection-age-grace 10s
+  whichpod serve --delay uniform:5ms..20ms --fail-rate 0.1 --fail-code UNAVAILABLE
+  whichpod serve --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
+
+SIGTERM drains: health says NOT_SERVING, clients get GOAWAY, RPCs in flight finish within --grace.
+
+Who answers is read from POD_NAME, POD_IP, POD_NAMESPACE, NODE_NAME and ZONE.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The flags, with their help."""
+    parser = argparse.ArgumentParser(
+        prog="whichpod serve",
+        description="Run the echo service: every answer says who answered.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--port", type=int, help="port to listen on, 0 for a free one [default: GRPC_PORT, else 50051]")
+    add("--host", default="[::]", help="address to listen on [default: all]")
+    add("--max-connection-age", metavar="TIME", default="0s", help="end connections of this age with GOAWAY")
+    add("--max-connection-age-grace", metavar="TIME", default="0s", help="then cut what is left after this")
+    add(
+        "--delay",
+        default="0s",
+        help="10ms, uniform:5ms..20ms, normal:20ms,5ms, exponential:10ms, lognormal:10ms,0.5",
+    )
+    add("--fail-rate", metavar="SHARE", type=float, default=0.0, help="share of RPCs that fail, 0 to 1")
+    add("--fail-code", metavar="CODE", default="UNAVAILABLE", help=f"their status: {CODES[0]}, … {CODES[-1]}")
+    add("--seed", type=int, default=0, help="seed of delays and failures")
+    add("--tls-cert", metavar="FILE", default="", help="PEM certificate chain: turns TLS on")
+    add("--tls-key", metavar="FILE", default="", help="PEM key of it")
+    add("--tls-client-ca", metavar="FILE", default="", help="PEM roots of clients: mutual TLS")
+    add(
+        "--max-message-size",
+        metavar="BYTES",
+        type=int,
+        default=4 << 20,
+        help="largest message [default: 4 MiB]",
+    )
+    add(
+        "--workers",
+        type=int,
+        default=256,
+        help="RPCs served at a time; a stream counts as one [default: 256]",
+    )
+    add("--grace", metavar="TIME", default="10s", help="time for RPCs in flight when it ends [default: 10s]")
+    add("--json", action="store_true", help="say where it listens as a JSON object")
+    return parser
+
+
+def settings_from_args(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSettings:
+    """The settings that the flags and GRPC_PORT make. Raises UsageError; argparse exits with 2 itself."""
+    return settings_from(build_parser().parse_args(list(argv)), environ)
+
+
+def settings_from(given: argparse.Namespace, environ: Mapping[str, str]) -> ServerSettings:
+    """The settings of parsed flags. Raises UsageError."""
+    settings = ServerSettings(
+        host=given.host,
+        port=_port(environ) if given.port is None else given.port,
+        tls_cert=given.tls_cert,
+        tls_key=given.tls_key,
+        tls_client_ca=given.tls_client_ca,
+        max_connection_age_s=parse_duration(given.max_connection_age, "--max-connection-age"),
+        max_connection_age_grace_s=parse_duration(
+            given.max_connection_age_grace, "--max-connection-age-grace"
+        ),
+        delay=parse_delay(given.delay),
+        failure=Failure(given.fail_rate, given.fail_code.upper()),
+        seed=given.seed,
+        max_message_bytes=given.max_message_size,
+        workers=given.workers,
+        grace_s=parse_duration(given.grace, "--grace"),
+    )
+    settings.check()
+    return settings
+
+
+def _port(environ: Mapping[str, str]) -> int:
+    text = environ.get("GRPC_PORT", "50051")
+    if not text.isdigit():
+        raise UsageError(f"GRPC_PORT {text!r} is not a port.", fix="It takes 0 to 65535.")
+    return int(text)

@@ -1,0 +1,141 @@
+"""The echo server: grpcio with the echo service, health, reflection and channelz."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from concurrent import futures
+
+# Before grpc is imported: its own log lines are no business of a user's.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import grpc
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from whichpod.echo.connections import Connections
+from whichpod.echo.identity import Identity
+from whichpod.echo.names import SERVICE
+from whichpod.echo.service import EchoService
+from whichpod.echo.settings import ServerSettings
+from whichpod.echo.sockets import streams_started
+from whichpod.echo.tls import credentials
+from whichpod.model.errors import LabError, UsageError
+
+__all__ = ["EchoServer", "ServerSettings"]
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+class EchoServer:
+    """A server that runs in this process: the synchronous one, which costs less per RPC than aio."""
+
+    def __init__(self, settings: ServerSettings, identity: Identity) -> None:
+        settings.check()
+        self._settings = settings
+        self.identity = identity
+        self.port = settings.port
+        """The port that it listens on, once started."""
+        self._server: grpc.Server | None = None
+        self._health = health.HealthServicer(experimental_non_blocking=True)
+
+    def start(self) -> None:
+        """Binds and serves. Raises UsageError for bad TLS files, LabError for an address that can't be bound."""
+        settings = self._settings
+        tls = credentials(settings)
+        _check_free(settings.host, settings.port)
+        server = grpc.server(
+            futures.ThreadPoolExecutor(settings.workers, thread_name_prefix="echo"),
+            options=_options(settings),
+        )
+        service = EchoService(self.identity, settings, Connections(streams_started))
+        server.add_generic_rpc_handlers((service.handlers(),))
+        self._add_standard_services(server)
+        address = f"{_bracketed(settings.host)}:{settings.port}"
+        try:
+            self.port = (
+                server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
+            )  # fmt: skip
+        except RuntimeError:
+            raise LabError(f"{address} can't be bound.", fix="Choose another --host or --port.") from None
+        server.start()
+        self._server = server
+
+    def _add_standard_services(self, server: grpc.Server) -> None:
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        for name in ("", SERVICE):
+            self._health.set(name, _SERVING)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        channelz.add_channelz_servicer(server)
+
+    def drain(self, grace_s: float | None = None) -> None:
+        """Says NOT_SERVING, sends GOAWAY, lets RPCs in flight finish within the grace, and ends."""
+        self._health.enter_graceful_shutdown()
+        if self._server is not None:
+            grace = self._settings.grace_s if grace_s is None else grace_s
+            self._server.stop(grace).wait()
+
+    def wait(self) -> None:
+        """Waits until the server has ended."""
+        if self._server is not None:
+            self._server.wait_for_termination()
+
+    def __enter__(self) -> EchoServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drain(0)
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    options = [
+        # Else two servers may share a port, and each gets some of the connections.
+        ("grpc.so_reuseport", 0),
+        ("grpc.enable_channelz", 1),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+    ]
+    if settings.max_connection_age_s:
+        options.append(("grpc.max_connection_age_ms", max(1, int(settings.max_connection_age_s * 1000))))
+        if settings.max_connection_age_grace_s:
+            grace = int(settings.max_connection_age_grace_s * 1000)
+            options.append(("grpc.max_connection_age_grace_ms", max(1, grace)))
+    return options
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _check_free(host: str, port: int) -> None:
+    """Binds and lets go, since grpc says only that it failed."""
+    plain = host.strip("[]")
+    try:
+        found = socket.getaddrinfo(plain, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror:
+        raise UsageError(
+            f"--host {host} is no address of this machine.", fix="Give an IP or a name."
+        ) from None
+    family, kind, protocol, _, address = found[0]
+    try:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                with contextlib.suppress(OSError):
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            probe.bind(address)
+    except OSError as e:
+        if e.errno == errno.EAFNOSUPPORT and plain in ("::", ""):
+            return  # no IPv6 here: grpc binds IPv4 by itself
+        why = {
+            errno.EADDRINUSE: "the port is in use",
+            errno.EACCES: "ports below 1024 need privileges",
+            errno.EADDRNOTAVAIL: "this machine does not have that address",
+        }.get(e.errno or 0, e.strerror)
+        raise LabError(
+            f"{_bracketed(host)}:{port} can't be bound: {why}.", fix="Choose another --port or --host."
+        ) from None

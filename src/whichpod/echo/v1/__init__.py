@@ -1,0 +1,1 @@
+"""Version 1 of the echo service on the wire."""
