@@ -26,7 +26,7 @@ def chance(counts: tuple[int, ...]) -> float:
     ways = math.factorial(sum(counts))
     for c in counts:
         ways //= math.factorial(c)
-    return ways / len(counts) ** sum(counts)
+    return float(ways / len(counts) ** sum(counts))
 
 
 def by_enumeration(counts: tuple[int, ...]) -> tuple[float, float]:
