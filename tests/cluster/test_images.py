@@ -9,6 +9,7 @@ import pytest
 from tests.cluster.manifests import bundle, config_map, deployment, service
 from whichpod.cluster.loopback import LoopbackCluster, binaries
 from whichpod.cluster.loopback.images import IMAGES, caddy, envoy, haproxy, image_of, nginx
+from whichpod.cluster.loopback.images.base import localise
 from whichpod.cluster.protocol import Client
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Container, Where
@@ -98,6 +99,21 @@ def test_caddy_listens_on_the_pod_alone(given: str, expected: str) -> None:
 )
 def test_haproxy_listens_on_the_pod_alone(given: str, expected: str) -> None:
     assert haproxy.bind_to(given, "A") == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("address: 0.0.0.0, port", "address: 127.9.1.4, port"),
+        ("admin 127.0.0.1:9901", "admin 127.9.1.4:9901"),
+        (
+            "allow 10.0.0.0/8 0.0.0.0/0 127.0.0.11 127.0.0.1/32",
+            "allow 10.0.0.0/8 0.0.0.0/0 127.0.0.11 127.0.0.1/32",
+        ),
+    ],
+)
+def test_all_addresses_and_localhost_are_the_pod(given: str, expected: str) -> None:
+    assert localise(given, "127.9.1.4") == expected
 
 
 def test_envoy_gets_what_it_needs_beside_others_and_keeps_what_it_was_given() -> None:

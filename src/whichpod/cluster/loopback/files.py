@@ -23,6 +23,7 @@ class Files:
         folders = {*own, *(m.path.rstrip("/") for m in container.mounts)}
         listed = "|".join(re.escape(f) for f in sorted(folders, key=len, reverse=True) if f)
         self._paths = re.compile(rf"(?<![\w./-])(?:{listed})(?=[/\s\"'`;,:)}}\]]|$)") if listed else None
+        root.mkdir(parents=True, exist_ok=True)
         for folder in own:
             self.real(folder).mkdir(parents=True, exist_ok=True)
 

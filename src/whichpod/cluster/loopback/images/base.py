@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ from whichpod.cluster.loopback.supervisor import Process, Supervisor
 from whichpod.manifest.kinds import Container
 from whichpod.model.errors import LabError
 
-_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "GRPC_TRACE", "GRPC_VERBOSITY")
+_OWN_ADDRESS = re.compile(r"(?<![\d.])(?:0\.0\.0\.0|127\.0\.0\.1)(?![\d./])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +67,21 @@ class Context:
     def run(self, binary: Path, argv: Sequence[str], extra: Mapping[str, str] | None = None) -> Process:
         """Executes a program with the container's environment."""
         env = {**base_environment(self.files.root), **self.env, **(extra or {})}
-        self.files.root.mkdir(parents=True, exist_ok=True)
         return self.supervisor.exec(
             self.name, [str(binary), *argv], title=self.title, env=env, cwd=self.files.root
         )
 
-    def localise(self, text: str) -> str:
-        """`text` with the pod's own address for "all addresses" and localhost.
 
-        A pod has a network of its own, where 0.0.0.0 and 127.0.0.1 mean the pod. Here they would mean the
-        whole machine.
-        """
-        return text.replace("0.0.0.0", self.address).replace("127.0.0.1", self.address)
+def localise(text: str, address: str) -> str:
+    """`text` with the pod's own address for "all addresses" and localhost.
+
+    A pod has a network of its own, where 0.0.0.0 and 127.0.0.1 mean the pod. Here they would mean the whole
+    machine.
+    """
+    return _OWN_ADDRESS.sub(address, text)
 
 
 def base_environment(home: Path) -> dict[str, str]:
     """The variables that any process of the lab gets: nothing of the user's that could change its ways."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {**kept, "HOME": str(home), "TMPDIR": str(home)}
+    return {"GRPC_VERBOSITY": "NONE", **kept, "HOME": str(home), "TMPDIR": str(home)}

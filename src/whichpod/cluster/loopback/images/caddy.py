@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images.base import Context
+from whichpod.cluster.loopback.images.base import Context, localise
 from whichpod.cluster.loopback.supervisor import Process
 
 OWN = ("/etc/caddy", "/config", "/data", "/srv", "/usr/share/caddy")
@@ -20,7 +20,7 @@ def launch(context: Context) -> Process:
     for path in context.files.real("/etc/caddy").glob("**/*"):
         if path.is_file() and path.suffix != ".json":
             text = bind_to(path.read_text(encoding="utf-8"), context.address)
-            path.write_text(context.localise(text), encoding="utf-8")
+            path.write_text(localise(text, context.address), encoding="utf-8")
     folders = {"XDG_CONFIG_HOME": "/config", "XDG_DATA_HOME": "/data"}
     extra = {name: str(context.files.real(folder)) for name, folder in folders.items()}
     # Caddy's administration API is on localhost:2019; localhost is the pod's.

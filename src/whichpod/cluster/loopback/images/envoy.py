@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images.base import Context
+from whichpod.cluster.loopback.images.base import Context, localise
 from whichpod.cluster.loopback.supervisor import Process
 
 OWN = ("/etc/envoy", "/var/log/envoy")
@@ -12,10 +12,10 @@ OWN = ("/etc/envoy", "/var/log/envoy")
 def launch(context: Context) -> Process:
     """Starts Envoy with the container's arguments, by default with /etc/envoy/envoy.yaml."""
     given = context.argv("envoy", ["-c", "/etc/envoy/envoy.yaml"])
-    argv = [context.localise(context.files.rewrite(a)) for a in given]
+    argv = [localise(context.files.rewrite(a), context.address) for a in given]
     for path in context.files.root.glob("**/*"):
         if path.suffix in (".yaml", ".yml", ".json"):
-            path.write_text(context.localise(path.read_text(encoding="utf-8")), encoding="utf-8")
+            path.write_text(localise(path.read_text(encoding="utf-8"), context.address), encoding="utf-8")
     return context.run(binaries.find("envoy"), complete(argv))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images.base import Context
+from whichpod.cluster.loopback.images.base import Context, localise
 from whichpod.cluster.loopback.supervisor import Process
 
 OWN = ("/usr/local/etc/haproxy", "/var/lib/haproxy", "/run/haproxy", "/var/run/haproxy")
@@ -21,7 +21,7 @@ def launch(context: Context) -> Process:
     argv = [context.files.rewrite(a) for a in given if a not in ("-W", "-D", "-db")]
     for path in context.files.root.glob("**/*.cfg"):
         text = bind_to(path.read_text(encoding="utf-8"), context.address)
-        path.write_text(context.localise(text), encoding="utf-8")
+        path.write_text(localise(text, context.address), encoding="utf-8")
     return context.run(binaries.find("haproxy"), ["-db", *argv])
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images.base import Context
+from whichpod.cluster.loopback.images.base import Context, localise
 from whichpod.cluster.loopback.supervisor import Process
 
 OWN = ("/etc/nginx", "/var/log/nginx", "/var/cache/nginx", "/var/run", "/run", "/tmp")  # noqa: S108
@@ -44,7 +44,7 @@ def launch(context: Context) -> Process:
         files.write(_MAIN, _DEFAULT_MAIN)
     for path in files.real("/etc/nginx").glob("**/*.conf"):
         text = bind_to(path.read_text(encoding="utf-8"), context.address)
-        path.write_text(context.localise(text), encoding="utf-8")
+        path.write_text(localise(text, context.address), encoding="utf-8")
     main = files.real(_MAIN)
     main.write_text(_main_directives(main.read_text(encoding="utf-8")), encoding="utf-8")
     return context.run(

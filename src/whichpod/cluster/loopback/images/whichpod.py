@@ -20,6 +20,8 @@ def launch(context: Context) -> Process:
             f"runs {words[0]!r}; of the image whichpod the lab runs only servers",
             fix='Give it the arguments of a server: args: ["serve", ...]',
         )
-    env = {**base_environment(context.files.root), "HOSTNAME": context.pod, **context.env}
+    # In a container the host's name is the pod's; here all pods share the machine's.
+    names = {"HOSTNAME": context.pod, "POD_NAME": context.pod}
+    env = {**base_environment(context.files.root), **names, **context.env}
     payload = {"args": [context.files.rewrite(a) for a in words[1:]], "host": context.address}
     return context.supervisor.fork(context.name, "echo", payload, title=context.title, env=env)
