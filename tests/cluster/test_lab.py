@@ -118,6 +118,7 @@ def test_pods_and_environment_as_the_lab_tells_them(plain: Running) -> None:
     assert len({p.ip for p in pods}) == 3
     plain.probe(Client("echo"))
     environment = plain.lab.environment()
+    assert environment.items() <= plain.probe(Client("echo")).environment.items()
     assert environment["cluster"] == "loopback"
     assert environment["envoy"].count(".") == 2
     assert "kube-proxy" in environment["stand-ins"]
@@ -129,6 +130,15 @@ def test_progress_comes_while_the_client_runs(plain: Running) -> None:
     plain.runner.run(plain.lab.probe(Client("direct"), plan, progress=heard.append))
     assert heard
     assert all(isinstance(p, Progress) for p in heard)
+
+
+def test_an_error_of_whom_progress_is_told_ends_the_client(plain: Running) -> None:
+    def tell(_: Progress) -> None:
+        raise ValueError("mine")
+
+    plan = Plan(requests=None, duration_s=60)
+    with pytest.raises(ValueError, match="mine"):
+        plain.runner.run(plain.lab.probe(Client("direct"), plan, progress=tell))
 
 
 def test_what_a_client_can_not_dial(plain: Running) -> None:
@@ -232,6 +242,21 @@ def test_a_pod_that_ends_is_forgotten_by_dns_and_proxies() -> None:
             lab.probe(Client("direct"), Plan(requests=1))
         with pytest.raises(LabError, match="No pod"):
             lab.probe(Client("echo", via=Via.PORT_FORWARD), Plan(requests=1))
+
+
+def test_labs_side_by_side_don_t_meet() -> None:
+    async def one() -> set[str]:
+        client = Client(deployment="echo", via=Via.ENDPOINTS)
+        async with LoopbackCluster().lab(bundle(deployment(replicas=2)), client=client) as lab:
+            report = await lab.probe(client, Plan(requests=20, policy="round_robin", warmup=1))
+            assert counts(report) == [10, 10]
+            return {p.ip for p in lab.pods}
+
+    async def run() -> list[set[str]]:
+        return list(await asyncio.gather(one(), one()))
+
+    first, second = asyncio.run(run())
+    assert not first & second
 
 
 async def eventually_none_ready(lab: LoopbackLab) -> None:

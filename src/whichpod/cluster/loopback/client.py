@@ -37,11 +37,16 @@ async def run_client(
     dies.
     """
     heard: dict[str, Any] = {}
+    raised: list[Exception] = []
 
     def hear(line: str) -> None:
         heard.update(said := json.loads(line))
-        if progress and "progress" in said:
-            progress(from_json(Progress, said["progress"]))
+        if progress and "progress" in said and not raised:
+            try:
+                progress(from_json(Progress, said["progress"]))
+            except Exception as e:  # the caller's: to be raised where the caller waits
+                raised.append(e)
+                process.signal(signal.SIGTERM)
 
     payload = {"target": to_json(target), "plan": to_json(plan)}
     process = supervisor.fork(
@@ -53,6 +58,8 @@ async def run_client(
     except asyncio.CancelledError:
         if not await _stopped(process) or "report" not in heard:
             raise
+    if raised:
+        raise raised[0]
     return _result(heard, process)
 
 

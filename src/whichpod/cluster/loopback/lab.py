@@ -194,6 +194,7 @@ class LoopbackLab:
                 raise LabError(
                     f"The {process.title} {process.how_it_ended()} while the client ran.{process.wrote()}"
                 )
+        report.environment |= self.environment()
         return report
 
     async def _target(self, client: Client) -> Target:

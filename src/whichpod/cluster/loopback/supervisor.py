@@ -140,6 +140,9 @@ class Supervisor:
                 hello = await reader.readline()
             if not hello:
                 raise self._ended_early()
+        except TimeoutError:
+            await self.close()
+            raise LabError(f"The lab's first process did not come up within {_HELLO_S:g} s.") from None
         except BaseException:
             await self.close()
             raise

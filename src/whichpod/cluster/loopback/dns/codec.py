@@ -11,8 +11,10 @@ HEADER = struct.Struct("!6H")
 _FIXED = struct.Struct("!HHIH")
 PLAIN_UDP = 512
 """Most bytes of a UDP answer to a client that doesn't speak EDNS (RFC 1035, 4.2.1)."""
-MOST_UDP = 4096
-"""Most bytes of a UDP answer to one that does, whatever it offers."""
+MOST_UDP = 65_507
+"""Most bytes of a UDP answer to one that does, whatever it offers: those of an IPv4 datagram."""
+_TAKEN_UDP = 4096
+"""What we offer to take ourselves."""
 LONGEST_MESSAGE = 65_535
 _QR, _AA, _TC, _RD = 0x8000, 0x0400, 0x0200, 0x0100
 _NAME_OF_QUESTION = 0xC000 | HEADER.size
@@ -178,7 +180,7 @@ def build(
     body = b"".join(_encode(r, query.name) for r in answers)
     opt = b""
     if query.edns_size is not None:
-        opt = b"\0" + _FIXED.pack(Type.OPT, MOST_UDP, (code >> 4) << 24, 0)
+        opt = b"\0" + _FIXED.pack(Type.OPT, _TAKEN_UDP, (code >> 4) << 24, 0)
     room = most - HEADER.size - len(query.question) - len(opt)
     flags = _QR | _AA | (_RD if query.recursion else 0) | (code & 0xF)
     count, more = len(answers), 0

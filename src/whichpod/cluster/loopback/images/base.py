@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from whichpod.cluster.loopback.files import Files
@@ -32,7 +32,7 @@ class Context:
     files: Files
     dns: str
     """HOST:PORT of the cluster's DNS."""
-    alone: bool = field(default=True)
+    alone: bool
     """Whether the pod has no other container."""
 
     @property
