@@ -43,7 +43,7 @@ class EchoServer:
         self._health = health.HealthServicer(experimental_non_blocking=True)
 
     def start(self) -> None:
-        """Binds and serves. Raises UsageError for bad TLS files, LabError for an address that can't be bound."""
+        """Binds and serves. UsageError for bad TLS files, LabError for an address in use."""
         settings = self._settings
         tls = credentials(settings)
         _check_free(settings.host, settings.port)

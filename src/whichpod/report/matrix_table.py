@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -38,7 +40,7 @@ def why(row: Row) -> str:
     """The first sentence of why, or the reason where the row did not do as expected."""
     if row.outcome != "passed" and row.reason:
         return row.reason
-    return row.why.split(". ")[0].rstrip(".") + "."
+    return re.split(r"(?<=[a-z)\]][.]) (?=[A-Z])", row.why, maxsplit=1)[0]
 
 
 def print_matrix(console: Console, matrix: Matrix, *, verbose: bool = False) -> None:

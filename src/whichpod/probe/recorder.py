@@ -1,0 +1,110 @@
+"""Takes in what workers observe, under one lock, and says when a target can't be used at all."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import grpc
+
+from whichpod.model.errors import TargetError
+from whichpod.model.tally import OK, Observation, Phase, Tally
+from whichpod.probe.calls import Answer
+from whichpod.probe.failures import described, target_error
+
+HOPELESS_AFTER = 3
+"""RPCs that fail as those of an unusable target do, with none done, until the run is given up."""
+LATE_NS = 10_000_000
+MOST_PEERS = 100
+
+
+class Recorder:
+    """The tally of a run, and what else its RPCs tell."""
+
+    def __init__(self, target: str, *, tls: bool) -> None:
+        self._target = target
+        self._tls = tls
+        self._lock = threading.Lock()
+        self.tally = Tally()
+        self.began_ns = time.monotonic_ns()
+        self.ended_ns = 0
+        self.peers: dict[str, None] = {}
+        self.first_error = ""
+        self.late_sends = 0
+        self.hopeless = threading.Event()
+        """Set when the target can't be used."""
+        self.target_error: TargetError | None = None
+        """Why it can't, where all RPCs failed for such a reason."""
+        self._alike = 0
+        self._closed = False
+
+    def begin(self) -> None:
+        """The measured phase begins."""
+        self.began_ns = time.monotonic_ns()
+
+    def close(self) -> None:
+        """What comes from now on was cut off by us: it stays in flight."""
+        with self._lock:
+            self._closed = True
+            self.ended_ns = self.ended_ns or time.monotonic_ns()
+
+    def started(self, lateness_ns: int = 0) -> None:
+        """An RPC of the measured phase is sent, this long after its time."""
+        with self._lock:
+            self.tally.started()
+            self.late_sends += lateness_ns > LATE_NS
+
+    def dropped(self) -> None:
+        """An RPC was due, but too many were in flight."""
+        with self._lock:
+            self.tally.drop()
+
+    def done(
+        self, sequence: int, scheduled_ns: int, sent_ns: int, channel: int, answer: Answer, phase: Phase
+    ) -> None:
+        """An RPC was answered."""
+        now = time.monotonic_ns()
+        seen = Observation(
+            sequence,
+            scheduled_ns,
+            sent_ns,
+            now,
+            channel,
+            answer.connection,
+            answer.backend,
+            OK,
+            phase,
+            answer.messages,
+        )
+        with self._lock:
+            if self._closed:
+                return
+            self._alike, self.target_error = -1, None
+            self.tally.add(seen, self.began_ns)
+            if answer.peer and len(self.peers) < MOST_PEERS:
+                self.peers[answer.peer] = None
+
+    def failed(
+        self, sequence: int, scheduled_ns: int, sent_ns: int, channel: int, error: grpc.RpcError, phase: Phase
+    ) -> None:
+        """An RPC failed."""
+        now = time.monotonic_ns()
+        status = error.code().name
+        seen = Observation(sequence, scheduled_ns, sent_ns, now, channel, "", None, status, phase)
+        with self._lock:
+            if self._closed:
+                return
+            self.tally.add(seen, self.began_ns)
+            self.first_error = self.first_error or described(error)
+            if self._alike < 0:
+                return
+            unusable = target_error(self._target, error, tls=self._tls)
+            self.target_error = unusable and (self.target_error or unusable)
+            self._alike = self._alike + 1 if unusable else -1
+            if self._alike >= HOPELESS_AFTER:
+                self.hopeless.set()
+
+    def counts(self) -> tuple[int, int]:
+        """RPCs done and failed so far."""
+        with self._lock:
+            return self.tally.done, self.tally.failed

@@ -1,0 +1,59 @@
+"""What a target's name stands for."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ipaddress
+import socket
+
+from whichpod.model.target import Target
+from whichpod.probe.address import parse_address, split_host_port
+from whichpod.probe.dns_query import AAAA, A, DnsError, ask
+
+DNS_PORT = 53
+
+
+def resolved_addresses(target: str) -> tuple[str, ...]:
+    """The host:port pairs behind a target; () where that can't be asked (unix, xds, a name that fails)."""
+    address = parse_address(target)
+    if address.listed:
+        return address.listed
+    if address.scheme != "dns":
+        return ()
+    with contextlib.suppress(DnsError, OSError, UnicodeError):
+        hosts = _query(address.authority, address.host) if address.authority else _system(address.host)
+        return tuple(f"[{h}]:{address.port}" if ":" in h else f"{h}:{address.port}" for h in hosts)
+    return ()
+
+
+def known_backends(target: Target) -> Target:
+    """The target with the backends that should answer: the addresses of its name, where they are several.
+
+    A single address tells nothing (it may be a ClusterIP or a balancer), unless the user gave it as a list.
+    """
+    if target.known or target.known_count:
+        return target
+    found = resolved_addresses(target.address)
+    if len(found) < 2 or _one_host_twice(found):
+        return target
+    return dataclasses.replace(target, known=found, known_count=len(found), known_by="resolved")
+
+
+def _one_host_twice(found: tuple[str, ...]) -> bool:
+    """localhost is 127.0.0.1 and ::1, which is one server."""
+    hosts = [ipaddress.ip_address(split_host_port(pair, pair)[0].partition("%")[0]) for pair in found]
+    return all(host.is_loopback for host in hosts) and {h.version for h in hosts} == {4, 6}
+
+
+def _query(authority: str, name: str) -> list[str]:
+    with contextlib.suppress(ValueError):
+        return [str(ipaddress.ip_address(name))]
+    host, port = split_host_port(authority, authority, default=DNS_PORT)
+    server = (socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0][4][0], port)
+    return ask((str(server[0]), port), name, A) or ask((str(server[0]), port), name, AAAA)
+
+
+def _system(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
