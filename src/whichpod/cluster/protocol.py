@@ -55,7 +55,9 @@ class Client:
             needed = "a deployment, not a service" if by_pod else "a service, not a deployment"
             raise UsageError(f"A client via {self.via} dials {needed}.")
         if self.meshed and self.via is not Via.DNS:
-            raise UsageError(f"A client via {self.via} can't have a sidecar: the sidecar stands in for DNS names only.")
+            raise UsageError(
+                f"A client via {self.via} can't have a sidecar: the sidecar stands in for DNS names only."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,12 @@ class Connections:
         self._clock = clock
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._made = 0
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def count(self, peer: str) -> tuple[str, int]:
         """The id of the peer's connection, and the how-manieth RPC on it this is."""
         now = self._clock()
-        with self._lock:
+        with self.lock:
             seen = self._seen.get(peer)
             if seen is None or (
                 now - seen.last > RECHECK_AFTER_S and self._streams_started(peer) <= seen.calls

@@ -39,6 +39,7 @@ class EchoServer:
         self.identity = identity
         self.port = settings.port
         """The port that it listens on, once started."""
+        self.service = EchoService(identity, settings, Connections(streams_started))
         self._server: grpc.Server | None = None
         self._health = health.HealthServicer(experimental_non_blocking=True)
 
@@ -51,8 +52,7 @@ class EchoServer:
             futures.ThreadPoolExecutor(settings.workers, thread_name_prefix="echo"),
             options=_options(settings),
         )
-        service = EchoService(self.identity, settings, Connections(streams_started))
-        server.add_generic_rpc_handlers((service.handlers(),))
+        server.add_generic_rpc_handlers((self.service.handlers(),))
         self._add_standard_services(server)
         address = f"{_bracketed(settings.host)}:{settings.port}"
         try:

@@ -31,7 +31,7 @@ class EchoService:
             node=identity.node,
             zone=identity.zone,
         )
-        self._connections = connections
+        self.connections = connections
         self._delay = settings.delay
         self._delays = settings.delay.a > 0 or settings.delay.b > 0
         self._failure = settings.failure
@@ -94,7 +94,7 @@ class EchoService:
     def _begin(self, context: grpc.ServicerContext) -> Callable[[bytes, int, int, int], echo_pb2.EchoReply]:
         """Counts the RPC, delays or fails it, and gives what makes its answers."""
         peer: str = context.peer()
-        connection, call = self._connections.count(peer)
+        connection, call = self.connections.count(peer)
         self._inject(context)
         server = self._server
 

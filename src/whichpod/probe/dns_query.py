@@ -50,7 +50,9 @@ def addresses(message: bytes, query_id: int, kind: int) -> list[str]:
             got, _, _, length = _RECORD.unpack_from(message, at)
             at += _RECORD.size
             data = message[at : at + length]
-            if got == kind and length == (4 if kind == A else 16) == len(data):
+            if len(data) < length:
+                raise DnsError("the answer is cut short")
+            if got == kind and length == (4 if kind == A else 16):
                 found.append(str(ipaddress.ip_address(data)))
             at += length
         return found

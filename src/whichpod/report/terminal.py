@@ -76,7 +76,7 @@ def _backends(report: Report, verdict: Verdict, mark: str) -> Table:
     seen = _by_label(report)
     for label, count in sorted(verdict.counts.items()):
         bar = mark * max(round(BAR * count / most), 1 if count else 0)
-        cells = [label, Text(bar, "cyan"), f"{count / total:.1%}", str(count)]
+        cells: list[str | Text] = [label, Text(bar, "cyan"), f"{count / total:.1%}", str(count)]
         tally = seen.get(label)
         if tally is None or not tally.done:
             table.add_row(*cells, *["-"] * 5)
