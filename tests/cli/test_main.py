@@ -44,7 +44,7 @@ def test_nothing_optional_is_imported_by_help() -> None:
         (["probe"], "No target was given."),
         (["probe", "localhost:1", "-n", "0"], "--requests 0"),
         (["probe", "localhost:1", "-n", "-3"], "--requests -3"),
-        (["probe", "localhost:1", "-n", "many"], "many"),
+        (["probe", "localhost:1", "-n", "many"], "--requests"),
         (["probe", "localhost:1", "--duration", "0s"], "--duration 0"),
         (["probe", "localhost:1", "--duration", "1s", "-n", "5"], "exclude each other"),
         (["probe", "localhost:1", "--expect", "evn"], "no expectation 'evn'"),

@@ -20,7 +20,9 @@ _SLOT = 128
 _FRACTION = 63
 """Bits of a probability in fixed point: a resolution of 1e-19."""
 _EXACT_WORK = 8_000_000
-"""Entries that the exact computation may touch; about 50 ms."""
+"""Entries that the exact computation may touch; under 100 ms."""
+_OVERHEAD = 64
+"""What one operation on a row costs by itself, in entries."""
 _EXACT_FLOOR = 1e-9
 """Below this the complement of the exact left tail has lost its digits."""
 
@@ -68,7 +70,7 @@ def work(n: int, k: int, distance: int) -> float:
     reach = math.isqrt(distance)
     sums = min(math.sqrt(k * distance) + 1, n + 1)
     steps = reach + min(reach, n // k) + 1
-    return k * sums * steps * (distance + 1)
+    return k * sums * steps * (distance + _OVERHEAD)
 
 
 def _left(n: int, k: int, distance: int) -> tuple[float, float]:

@@ -1,0 +1,214 @@
+"""The matrix as its users run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.e2e.rows import BASE, HEADLESS, rigged, row
+from whichpod.cli.main import run as cli
+
+COMMAND = [sys.executable, "-m", "whichpod", "matrix"]
+
+
+def run(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=80,
+        env=os.environ | (env or {}),
+    )
+
+
+def row_of(done: subprocess.CompletedProcess[str], name: str) -> dict[str, Any]:
+    rows = json.loads(done.stdout)["rows"]
+    return next(r for r in rows if r["name"] == name)
+
+
+def test_every_configuration_behaves_as_it_is_said_to(tmp_path: Path) -> None:
+    done = run("--json", "--report", str(tmp_path / "reports"))
+    data = json.loads(done.stdout)
+    assert {r["name"]: r["outcome"] for r in data["rows"] if r["outcome"] not in ("passed", "skipped")} == {}
+    assert done.returncode == 0, done.stderr
+    assert data["schema_version"] == 1
+    assert data["environment"].keys() >= {
+        "whichpod",
+        "python",
+        "grpcio",
+        "envoy",
+        "nginx",
+        "caddy",
+        "cluster",
+    }
+    rows = {r["name"]: r for r in data["rows"]}
+    assert len(rows) == 20
+    for r in rows.values():
+        if r["outcome"] == "passed":
+            assert r["verdict"]["outcome"] == "passed"
+            assert r["backends_known"] == len(r["counts"])
+            assert r["backends_hit"] == sum(1 for c in r["counts"].values() if c)
+            tally = r["report"]["tally"]
+            assert tally["scheduled"] == sum(tally[k] for k in ("done", "failed", "dropped", "in_flight"))
+            assert tally["failed"] == 0
+    assert sorted(rows["istio"]["counts"].values()) == [10] * 5
+    assert rows["local-connections"]["report"]["evidence"]["connections_open"] == 50
+    assert rows["clusterip-connections"]["report"]["evidence"]["connections_open"] == 5
+    assert rows["connection-age"]["report"]["evidence"]["connections_opened"] > 2
+    assert rows["istio-stream"]["verdict"]["unit"] == "message"
+    suite = ET.parse(tmp_path / "reports" / "matrix.xml").find("testsuite")
+    assert suite is not None
+    assert suite.get("tests") == "20"
+    assert json.loads((tmp_path / "reports" / "matrix.json").read_text()) == data
+    assert (
+        "| [istio](#istio) | balanced (even) | 5 of 5 |" in (tmp_path / "reports" / "matrix.md").read_text()
+    )
+
+
+def test_a_rigged_proxy_fails_the_row_that_expects_even(tmp_path: Path) -> None:
+    done = run("--scenarios", str(rigged(tmp_path)), "--json")
+    assert done.returncode == 1, done.stderr
+    found = row_of(done, "rigged")
+    assert found["outcome"] == "failed"
+    assert found["verdict"]["balance"] == "skewed"
+    assert max(found["counts"].values()) > 20
+
+
+def test_more_pods_and_other_counts() -> None:
+    done = run("--only", "istio", "--only", "headless-round-robin", "--pods", "12", "--json")
+    assert done.returncode == 0, done.stderr
+    assert sorted(row_of(done, "istio")["counts"].values()) == [10] * 12
+    done = run("--only", "istio", "--requests", "35", "--json")
+    assert sorted(row_of(done, "istio")["counts"].values()) == [7] * 5
+
+
+def test_the_table_is_plain_in_a_pipe() -> None:
+    done = run("--only", "clusterip", "--verbose")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+    assert re.search(r"clusterip +not balanced \(none\) +1 of 5 +50/0/0/0/0 +as expected", done.stdout)
+    assert "[1/1] clusterip: as expected" in done.stderr
+    assert "echo-4" in done.stdout
+
+
+def test_listing_starts_nothing() -> None:
+    assert "istio-tcp-port" in run("--list").stdout
+    listed = json.loads(run("--list", "--json").stdout)
+    assert {"name": "clusterip", "title": "ClusterIP Service, one channel", "expectation": "none"} in listed[
+        "rows"
+    ]
+
+
+def test_a_row_that_can_not_run_is_skipped_with_the_way_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("whichpod.cluster.loopback.binaries.shutil.which", lambda *_, **__: None)
+    assert cli(["matrix", "--only", "edge-haproxy", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["rows"][0]
+    assert found["outcome"] == "skipped"
+    assert "apt install haproxy" in found["reason"]
+
+
+def test_interrupting_shows_what_ran_and_leaves_nothing(tmp_path: Path) -> None:
+    folder, reports = tmp_path / "tmp", tmp_path / "reports"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [*COMMAND, "--only", "clusterip", "--only", "connection-age", "--report", str(reports)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+    )
+    with process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("[1/2] clusterip: as expected")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "(interrupted): 1 as expected" in out
+    data = json.loads((reports / "matrix.json").read_text())
+    assert data["end_reason"] == "interrupted"
+    assert [r["name"] for r in data["rows"]] == ["clusterip"]
+    assert list(folder.iterdir()) == []
+
+
+BROKEN = {
+    "syntax": ("kind: [", "broken.yaml:"),
+    "kind": ("apiVersion: v1\nkind: Gizmo\nmetadata: {name: x}\n", "broken.yaml:"),
+    "field": (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec:\n  selector: {app: echo}\n"
+        "  ports: [{port: 1}]\n  colour: red\n",
+        "broken.yaml:7: Service x: spec.colour is not understood",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(BROKEN))
+def test_yaml_that_is_broken_or_not_understood_is_refused_by_line(tmp_path: Path, case: str) -> None:
+    text, said = BROKEN[case]
+    (tmp_path / "broken.yaml").write_text(text)
+    done = run("--scenarios", str(row(tmp_path, "mine", *HEADLESS, tmp_path / "broken.yaml")))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    text = (BASE / "echo.yaml").read_text()
+    assert old in text
+    file = tmp_path / "changed.yaml"
+    file.write_text(text.replace(old, new))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("grpc: {port: 50051}", "grpc: {port: 50052}", "ready"),
+        ("args: [serve]", "args: [serve, --nope]", "--nope"),
+        ("image: whichpod", "image: mystery:1.0", "mystery"),
+    ],
+)
+def test_pods_that_never_run_fail_the_row_in_words(tmp_path: Path, old: str, new: str, said: str) -> None:
+    file = changed(tmp_path, old, new)
+    folder = row(tmp_path, "mine", file, BASE / "service-headless.yaml")
+    done = run("--scenarios", str(folder), "--ready-timeout", "2s", "--json")
+    assert done.returncode == 4, done.stderr
+    found = row_of(done, "mine")
+    assert found["outcome"] == "failed"
+    assert said in found["reason"]
+
+
+def test_an_envoy_that_refuses_its_configuration_is_quoted(tmp_path: Path) -> None:
+    from whichpod.scenarios.scenario import BUILT_IN
+
+    text = (BUILT_IN / "edge-envoy" / "edge.yaml").read_text()
+    (tmp_path / "edge.yaml").write_text(text.replace("lb_policy: ROUND_ROBIN", "lb_policy: ROUND_TRIP"))
+    folder = row(
+        tmp_path, "mine", *HEADLESS, BASE / "service-edge.yaml", tmp_path / "edge.yaml",
+        client='service = "edge"\nport = 8080\nbackends = "echo-headless"', plan="requests = 50",
+    )  # fmt: skip
+    done = run("--scenarios", str(folder), "--json")
+    assert done.returncode == 4
+    assert "ROUND_TRIP" in row_of(done, "mine")["reason"]
+
+
+def test_a_missing_extra_is_named() -> None:
+    code = (
+        "import sys; sys.modules['yaml'] = None\n"
+        "from whichpod.cli.main import run; sys.exit(run(['matrix', '--only', 'clusterip']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'whichpod[lab]'" in done.stderr
