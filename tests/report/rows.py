@@ -52,7 +52,21 @@ def matrix() -> Matrix:
     return Matrix(
         {"whichpod": "0", "cluster": "loopback"},
         [
-            Row("clusterip", "ClusterIP", "passed", why, "A claim.", None, "", 5, 1, COUNTS, verdict(), 0.5),
+            Row(
+                "clusterip",
+                "ClusterIP",
+                "passed",
+                why,
+                "A claim.",
+                None,
+                "",
+                5,
+                1,
+                COUNTS,
+                verdict(),
+                0.5,
+                because="It is so.",
+            ),
             Row("istio", "Side|cars", "failed", why, reason="bad \x00 <reason>", verdict=verdict("failed")),
             Row("edge-haproxy", "HAProxy", "skipped", why, reason="HAProxy was not found."),
             Row("headless", "Headless", "inconclusive", why, reason="Too few."),

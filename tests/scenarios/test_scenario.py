@@ -43,6 +43,7 @@ def test_each_row_has_its_yaml_and_says_why(scenario: object) -> None:
     assert all(d.replicas == 7 for d in bundle.deployments if d.meta.name == s.scale)
     assert 2 <= s.why.count(". ") + 1 <= 4
     assert s.title
+    assert 0 < len(s.because) <= 60
     page = BUILT_IN.parents[2] / "docs" / "configurations" / f"{s.name}.md"
     assert page.is_file()
 

@@ -111,6 +111,8 @@ class Row:
     verdict: Verdict | None = None
     duration_s: float = 0.0
     report: Report | None = None
+    because: str = ""
+    """Why, in a few words for a table."""
 
 
 @dataclass(slots=True)

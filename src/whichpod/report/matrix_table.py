@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -37,10 +35,8 @@ def balancing(row: Row) -> str:
 
 
 def why(row: Row) -> str:
-    """The first sentence of why, or the reason where the row did not do as expected."""
-    if row.outcome != "passed" and row.reason:
-        return row.reason
-    return re.split(r"(?<=[a-z)\]][.]) (?=[A-Z])", row.why, maxsplit=1)[0]
+    """Why, in a few words, or the reason where the row did not do as expected."""
+    return row.reason if row.outcome != "passed" and row.reason else row.because or row.why
 
 
 def print_matrix(console: Console, matrix: Matrix, *, verbose: bool = False) -> None:

@@ -46,7 +46,15 @@ async def run_row(
     Returns the row and the lab's environment.
     """
     began = time.monotonic()
-    row = Row(scenario.name, scenario.title, "skipped", scenario.why, scenario.guide, scenario.expectation)
+    row = Row(
+        scenario.name,
+        scenario.title,
+        "skipped",
+        scenario.why,
+        scenario.guide,
+        scenario.expectation,
+        because=scenario.because,
+    )
     environment: dict[str, str] = {}
     bundle = scenario.bundle(options.pods)
     missing = cluster.missing(bundle, scenario.client)

@@ -24,7 +24,19 @@ BUILT_IN = Path(__file__).parent
 PODS = 5
 """Replicas in the scenarios' manifests, which the plans' request counts are meant for."""
 
-_KEYS = {"title", "order", "expect", "manifests", "scale", "count", "why", "guide", "client", "plan"}
+_KEYS = {
+    "title",
+    "order",
+    "expect",
+    "manifests",
+    "scale",
+    "count",
+    "because",
+    "why",
+    "guide",
+    "client",
+    "plan",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,8 @@ class Scenario:
     name: str
     title: str
     order: int
+    because: str
+    """Why it behaves so, in a few words for a table."""
     why: str
     """Two or three sentences on why it behaves so."""
     guide: str
@@ -83,9 +97,17 @@ def read_scenario(folder: Path) -> Scenario:
         expectation = parse_expectation(data.pop("expect"))
         texts = {key: " ".join(data.pop(key, "").split()) for key in ("why", "guide")}
         return Scenario(
-            name=folder.name, title=data.pop("title"), order=data.pop("order", 1000), expectation=expectation,
-            client=client, plan=plan, manifests=manifests, **texts, **data,
-        )  # fmt: skip
+            name=folder.name,
+            title=data.pop("title"),
+            order=data.pop("order", 1000),
+            because=data.pop("because", ""),
+            expectation=expectation,
+            client=client,
+            plan=plan,
+            manifests=manifests,
+            **texts,
+            **data,
+        )
     except OSError as e:
         raise UsageError(
             f"{file} can't be read: {e.strerror}.", fix="A scenario is a folder with one."
