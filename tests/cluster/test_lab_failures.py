@@ -58,9 +58,9 @@ def refused(what: Bundle, client: Client = POD, *, timeout_s: float = 20) -> Whi
 
 def test_a_pod_that_never_gets_ready(tmp_path: Path) -> None:
     what = bundle(deployment(replicas=2, probe="readinessProbe: {grpc: {port: 50059}}"))
-    error = refused(what, timeout_s=0.6)
+    error = refused(what, timeout_s=2.5)
     assert "The pod echo-" in error.message
-    assert "not ready within 0.6 s" in error.message
+    assert "not ready within 2.5 s" in error.message
     assert "the gRPC health check on port 50059: Connect call failed" in error.message.replace("\n", " ")
     assert "listening on 127." in error.message, "its last lines"
     assert_nothing_left(tmp_path)

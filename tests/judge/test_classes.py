@@ -100,7 +100,9 @@ def test_which_pod_got_it_does_not_matter(counts: list[int], shuffler: random.Ra
 def test_more_of_the_same_imbalance_is_never_more_balanced(counts: list[int], factor: int) -> None:
     one, more = verdict(counts), verdict([c * factor for c in counts])
     if one.balance in (Balance.NONE, Balance.PARTIAL, Balance.SKEWED):
-        assert more.balance == one.balance
+        # A server that got nothing of few RPCs may be unlucky; of many it is left out.
+        left_out = one.balance is Balance.SKEWED and 0 in counts and more.balance is Balance.PARTIAL
+        assert more.balance == one.balance or left_out
         assert more.headline == one.headline
 
 
