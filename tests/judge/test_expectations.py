@@ -100,6 +100,8 @@ def test_a_saturated_client_spoils_open_loop_only() -> None:
     opened = verdict(EVEN, "even", plan=Plan(rate=100), saturated=True)
     assert opened.outcome == "inconclusive"
     assert "the schedule was not kept" in opened.reasons[0]
+    assert verdict(EVEN, "at-least=5", plan=Plan(rate=100), saturated=True).outcome == "passed"
+    assert verdict(NONE, "at-least=5", plan=Plan(rate=100), saturated=True).outcome == "inconclusive"
     closed = verdict(EVEN, "even", saturated=True)
     assert closed.outcome == "passed"
     assert any("latencies are too high" in r for r in closed.reasons)

@@ -58,6 +58,8 @@ def test_a_proxys_addresses_are_not_the_servers() -> None:
     assert any("something stands between" in r for r in found.reasons)
     given_ones = judged(tally_of([[10] * 5]), "10.9.9.1:443", "10.9.9.2:443")
     assert given_ones.spread.known == 7
+    listed = Target("ipv4:10.9.9.1:443", known=("10.9.9.1:443",), known_count=1, known_by="given")
+    assert judge(tally_of([[10] * 5]), listed, Plan(), None).spread.known == 5
 
 
 def test_those_that_nobody_knew_are_added() -> None:

@@ -49,3 +49,5 @@ class Result:
     requests_needed: int = 0
     more_may_help: bool = False
     """Whether a longer run of the same traffic could have met what this one failed."""
+    at_any_pace: bool = False
+    """Whether it stands however late the RPCs were sent."""

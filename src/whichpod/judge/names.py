@@ -35,10 +35,10 @@ def assign(target: Target, answered: Mapping[str, Sequence[Backend]]) -> Assignm
     matching.by_identity(answered)
     matching.by_host(answered)
     strangers = [label for label in answered if label not in matching.labels]
-    if target.known_by == "resolved" and strangers and not matching.labels and _all_told(answered):
+    if _are_the_targets(target) and strangers and not matching.labels and _all_told(answered):
         note = (
-            "None of the addresses in the name's answer belongs to a server that answered: something stands "
-            "between."
+            "None of the target's addresses belongs to a server that answered, so something stands between; "
+            "only the servers that answered are known."
         )
         return Assignment(notes=[note])
     matching.without_address({label: answered[label] for label in strangers})
@@ -123,6 +123,12 @@ def _numbered(target: Target, answered: int) -> Assignment:
     if answered > target.known_count:
         result.notes.append(f"{answered} servers answered, more than the {target.known_count} expected.")
     return result
+
+
+def _are_the_targets(target: Target) -> bool:
+    """Whether the known names are but the addresses that the target stands for, looked up or listed."""
+    listed = target.address.startswith(("ipv4:", "ipv6:"))
+    return target.known_by == "resolved" or (listed and all(name in target.address for name in target.known))
 
 
 def _all_told(answered: Mapping[str, Sequence[Backend]]) -> bool:

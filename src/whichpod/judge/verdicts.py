@@ -34,8 +34,9 @@ def judge(
     """How the RPCs of `tally` were spread and whether that is what was expected.
 
     `saturated`: the client itself was the limit. In open loop that makes the outcome inconclusive, since
-    the schedule was not kept; in closed loop some part always is the limit, and who answers doesn't
-    depend on it. `interrupted`: the run ended early. Raises nothing: too little is a verdict as well.
+    the schedule was not kept (AT_LEAST, once met, stands at any pace). In closed loop some part always is
+    the limit, and who answers doesn't depend on it. `interrupted`: the run ended early. Raises nothing:
+    too little is a verdict as well.
     """
     seen = sample(tally, target, plan)
     numbers = spread(list(seen.counts.values()))
@@ -88,9 +89,9 @@ def _outcome(case: Case, silent: bool, late: bool, interrupted: bool) -> Result:
         return Result("failed", (words.failures(tally) + ".",))
     if silent:
         return Result("inconclusive")
-    if late:
-        return Result("inconclusive", ("The client itself was the limit, so the schedule was not kept.",))
     result = met(case)
+    if late and not result.at_any_pace:
+        return Result("inconclusive", ("The client itself was the limit, so the schedule was not kept.",))
     if interrupted and result.outcome == "failed" and result.more_may_help:
         return replace(result, outcome="inconclusive")
     return result
