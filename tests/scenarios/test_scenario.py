@@ -57,6 +57,8 @@ def test_more_pods_get_more_requests_unless_told() -> None:
     stream = by_name["istio-stream"].plan_for(None, 80)
     assert (stream.requests, stream.messages) == (1, 80)
     assert by_name["connection-age"].plan_for(50, None).requests == 50
+    assert by_name["edge-envoy"].plan_for(2, None).requests == 256
+    assert by_name["edge-envoy"].plan_for(4, None).requests == 50
 
 
 def test_selection_takes_globs() -> None:

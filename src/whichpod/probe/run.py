@@ -32,6 +32,9 @@ GRACE_S = 0.5
 SATURATED = 0.8
 """CPU per wall time of this process from which on it may be the limit."""
 
+FEW_LATE = 5
+"""Late sends that mean nothing, however few RPCs there were."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -208,9 +211,8 @@ class _Run:
         duration_s = max(1e-9, (recorder.ended_ns - recorder.began_ns) / 1e9)
         share = cpu_s / duration_s
         # In closed loop a busy client only sends less; in open loop it sends late, which counts as latency.
-        saturated = self._plan.open_loop and (
-            share > SATURATED or recorder.late_sends > 0.01 * max(1, recorder.tally.scheduled)
-        )
+        late = recorder.late_sends > max(FEW_LATE, 0.01 * recorder.tally.scheduled)
+        saturated = self._plan.open_loop and (share > SATURATED or late)
         return Report(
             self._target,
             self._plan,

@@ -84,6 +84,8 @@ def _conclude(row: Row, report: Report) -> None:
     row.counts = verdict.counts
     row.backends_known, row.backends_hit = verdict.spread.known, verdict.spread.hit
     row.outcome = verdict.outcome or "inconclusive"
+    if report.end_reason == "interrupted" and row.outcome == "passed":
+        row.outcome = "inconclusive"
     if row.outcome != "passed":
         row.reason = " ".join((*verdict.reasons, report.evidence.first_error)).strip()
 
@@ -107,6 +109,10 @@ async def run_matrix(
             matrix.rows.append(row)
             if watcher:
                 watcher.row_ended(row)
+            if row.report and row.report.end_reason == "interrupted":
+                # The cancellation ended the client, which had a report all the same.
+                matrix.end_reason = "interrupted"
+                break
     except asyncio.CancelledError:
         matrix.end_reason = "interrupted"
     matrix.duration_s = time.monotonic() - began

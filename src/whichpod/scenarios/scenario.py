@@ -17,8 +17,9 @@ from whichpod.cluster.protocol import Client
 from whichpod.manifest.bundle import Bundle
 from whichpod.model.codec import from_json
 from whichpod.model.errors import UsageError
-from whichpod.model.expectation import Expectation, parse_expectation
+from whichpod.model.expectation import Expect, Expectation, parse_expectation
 from whichpod.model.plan import Plan
+from whichpod.stats.samples import to_tell_even
 
 BUILT_IN = Path(__file__).parent
 PODS = 5
@@ -71,11 +72,15 @@ class Scenario:
     def plan_for(self, pods: int | None, requests: int | None) -> Plan:
         """Its plan with another number of requests.
 
-        Without a number, more pods get more requests, so that each keeps as many as with five; a plan with
-        a rate keeps its number, since it would take longer otherwise.
+        Without a number, more pods get more requests, so that each keeps as many as with five (a plan with a
+        rate keeps its number, since it would take longer otherwise), and two pods get as many as it takes to
+        tell that they are even.
         """
         if requests is None and pods is not None and pods > PODS and self.scale and self.plan.rate is None:
             requests = math.ceil(getattr(self.plan, self.count) * pods / PODS)
+        if requests is None and pods is not None and pods > 1 and self.expectation.kind is Expect.EVEN:
+            # With few pods it takes more to tell taking turns from chance.
+            requests = max(self.plan.requests or 0, to_tell_even(pods))
         if requests is None:
             return self.plan
         changes: dict[str, Any] = {self.count: requests}
