@@ -34,7 +34,7 @@ def test_delays_read(text: str, delay: Delay) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "fast", "uniform:20ms..5ms", "uniform:5ms", "normal:20ms", "exponential:0s", "lognormal:10ms,x",
-     "lognormal:0s,1", "lognormal:1s,99", "zipf:3", "2h", "uniform:1s..2h"],
+     "lognormal:0s,1", "lognormal:1s,99", "zipf:3", "2h", "uniform:1s..2h", "normal:1s,2h"],
 )  # fmt: skip
 def test_what_is_no_delay_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
@@ -45,6 +45,34 @@ def test_what_is_no_delay_is_refused(text: str) -> None:
 def test_any_text_is_a_delay_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(UsageError):
         parse_delay(text)
+
+
+MS = st.integers(0, 3_600_000)
+
+
+@given(MS, MS)
+def test_delays_are_read_as_written(a: int, b: int) -> None:
+    low, high = sorted((a, b))
+    for text, delay in (
+        (f"{a}ms", Delay("fixed", a / 1000)),
+        (f"uniform:{low}ms..{high}ms", Delay("uniform", low / 1000, high / 1000)),
+        (f"normal:{a}ms,{b}ms", Delay("normal", a / 1000, b / 1000)),
+        (f" exponential:{a + 1}us ", Delay("exponential", (a + 1) / 1e6)),
+        (f"lognormal:{a + 1}us,{b % 11}", Delay("lognormal", (a + 1) / 1e6, b % 11)),
+    ):
+        found = parse_delay(text)
+        assert found.shape == delay.shape
+        assert (found.a, found.b) == pytest.approx((delay.a, delay.b))
+
+
+@given(
+    st.sampled_from(["fixed", "uniform", "normal", "exponential", "lognormal", ""]),
+    st.text("0123456789.,:msuh-+ex "),
+)
+def test_what_is_nearly_a_delay_is_one_or_a_usage_error(shape: str, rest: str) -> None:
+    with contextlib.suppress(UsageError):
+        delay = parse_delay(f"{shape}:{rest}" if shape else rest)
+        assert 0 <= delay.sample(random.Random(1)) <= LONGEST_S
 
 
 @given(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from whichpod.echo.faults import CODES, Failure, parse_delay
+from whichpod.echo.faults import Failure, parse_delay
 from whichpod.echo.settings import ServerSettings
 from whichpod.model.errors import UsageError
 from whichpod.model.units import parse_duration
@@ -22,8 +22,8 @@ Examples:
   whichpod serve --delay uniform:5ms..20ms --fail-rate 0.1 --fail-code UNAVAILABLE
   whichpod serve --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
 
+Times are written like 500ms, 10s or 1m30s.
 SIGTERM drains: health says NOT_SERVING, clients get GOAWAY, RPCs in flight finish within --grace.
-
 Who answers is read from POD_NAME, POD_IP, POD_NAMESPACE, NODE_NAME and ZONE.
 """
 
@@ -39,35 +39,56 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--port", type=int, help="port to listen on, 0 for a free one [default: GRPC_PORT, else 50051]")
-    add("--host", default="[::]", help="address to listen on [default: all]")
-    add("--max-connection-age", metavar="TIME", default="0s", help="end connections of this age with GOAWAY")
-    add("--max-connection-age-grace", metavar="TIME", default="0s", help="then cut what is left after this")
+    add("--host", default="[::]", help="address to listen on [default: all, IPv4 and IPv6]")
+    add(
+        "--max-connection-age",
+        metavar="TIME",
+        default="0s",
+        help="end connections of this age, give or take a tenth, with GOAWAY [default: never]",
+    )
+    add(
+        "--max-connection-age-grace",
+        metavar="TIME",
+        default="0s",
+        help="cut the RPCs that still run so long after that [default: never]",
+    )
     add(
         "--delay",
         default="0s",
-        help="10ms, uniform:5ms..20ms, normal:20ms,5ms, exponential:10ms, lognormal:10ms,0.5",
+        help="wait before each answer: 10ms, uniform:LEAST..MOST, normal:MEAN,DEVIATION, exponential:MEAN "
+        "or lognormal:MEDIAN,SIGMA (sigma is a plain number) [default: none]",
     )
     add("--fail-rate", metavar="SHARE", type=float, default=0.0, help="share of RPCs that fail, 0 to 1")
-    add("--fail-code", metavar="CODE", default="UNAVAILABLE", help=f"their status: {CODES[0]}, … {CODES[-1]}")
-    add("--seed", type=int, default=0, help="seed of delays and failures")
+    add("--fail-code", metavar="CODE", default="UNAVAILABLE", help="their gRPC status [default: UNAVAILABLE]")
+    add("--seed", type=int, default=0, help="repeat the same delays and failures [default: fresh ones]")
     add("--tls-cert", metavar="FILE", default="", help="PEM certificate chain: turns TLS on")
-    add("--tls-key", metavar="FILE", default="", help="PEM key of it")
-    add("--tls-client-ca", metavar="FILE", default="", help="PEM roots of clients: mutual TLS")
+    add("--tls-key", metavar="FILE", default="", help="PEM key of it, without a password")
+    add(
+        "--tls-client-ca",
+        metavar="FILE",
+        default="",
+        help="PEM roots that clients' certificates must come from: turns mutual TLS on",
+    )
     add(
         "--max-message-size",
         metavar="BYTES",
         type=int,
         default=4 << 20,
-        help="largest message [default: 4 MiB]",
+        help="largest payload taken; above it RESOURCE_EXHAUSTED [default: 4194304, 4 MiB]",
     )
     add(
         "--workers",
         type=int,
         default=256,
-        help="RPCs served at a time; a stream counts as one [default: 256]",
+        help="RPCs served at a time, a stream counts as one; more wait [default: 256]",
     )
-    add("--grace", metavar="TIME", default="10s", help="time for RPCs in flight when it ends [default: 10s]")
-    add("--json", action="store_true", help="say where it listens as a JSON object")
+    add(
+        "--grace",
+        metavar="TIME",
+        default="10s",
+        help="time for RPCs in flight to finish when it ends [default: 10s]",
+    )
+    add("--json", action="store_true", help="print where it listens as a JSON object")
     return parser
 
 
@@ -101,6 +122,9 @@ def settings_from(given: argparse.Namespace, environ: Mapping[str, str]) -> Serv
 
 def _port(environ: Mapping[str, str]) -> int:
     text = environ.get("GRPC_PORT", "50051")
-    if not text.isdigit():
-        raise UsageError(f"GRPC_PORT {text!r} is not a port.", fix="It takes 0 to 65535.")
+    if not text.isdecimal() or int(text) > 65535:
+        fix = "It takes 0 to 65535; --port goes before it."
+        if "://" in text:
+            fix = "A Service named grpc sets it in its pods: say enableServiceLinks: false, or give --port."
+        raise UsageError(f"GRPC_PORT {text!r} is not a port.", fix=fix)
     return int(text)

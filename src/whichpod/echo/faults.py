@@ -90,8 +90,8 @@ def parse_delay(text: str) -> Delay:
             delay = Delay("fixed", a)
     if shape in ("exponential", "lognormal") and a <= 0:
         raise _bad(text)
-    if max(a, delay.b if shape == "uniform" else 0) > LONGEST_S:
-        raise UsageError(f"--delay {text} is longer than an hour.")
+    if max(a, 0 if shape == "lognormal" else delay.b) > LONGEST_S:
+        raise UsageError(f"--delay {text} is longer than an hour.", fix="It takes 1h at most.")
     return delay
 
 

@@ -28,17 +28,20 @@ def serve(settings: ServerSettings, environ: Mapping[str, str], *, as_json: bool
             signal.raise_signal(number)
         ending.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    server.start()
-    address = f"{settings.host}:{server.port}"
-    if as_json:
-        line = json.dumps({"schema_version": 1, "listening": address, "server_id": server.identity.server_id})
-    else:
-        line = f"listening on {address} as {server.identity.server_id}"
-    print(line, flush=True)
-    # A wait without end would not be woken by signals on every platform.
-    while not ending.wait(1.0):
-        pass
-    server.drain()
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.start()
+        if as_json:
+            ours = {"listening": server.address, "server_id": server.identity.server_id}
+            line = json.dumps({"schema_version": 1, **ours})
+        else:
+            line = f"listening on {server.address} as {server.identity.server_id}"
+        print(line, flush=True)
+        # A wait without end would not be woken by signals on every platform.
+        while not ending.wait(1.0):
+            pass
+    finally:
+        server.drain()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return ExitCode.OK

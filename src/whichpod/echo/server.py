@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+import time
 from concurrent import futures
 
 # Before grpc is imported: its own log lines are no business of a user's.
@@ -13,21 +14,25 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 from grpc_channelz.v1 import channelz
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
 from whichpod.echo.connections import Connections
+from whichpod.echo.health import Health
 from whichpod.echo.identity import Identity
 from whichpod.echo.names import SERVICE
 from whichpod.echo.service import EchoService
 from whichpod.echo.settings import ServerSettings
-from whichpod.echo.sockets import streams_started
+from whichpod.echo.sockets import Sockets
 from whichpod.echo.tls import credentials
 from whichpod.model.errors import LabError, UsageError
 
 __all__ = ["EchoServer", "ServerSettings"]
 
-_SERVING = health_pb2.HealthCheckResponse.SERVING
+QUIET_S = 0.01
+"""Without a new RPC for so long, the clients are waiting for answers."""
+SETTLE_S = 0.1
+"""The longest that a drain waits for that."""
 
 
 class EchoServer:
@@ -39,44 +44,62 @@ class EchoServer:
         self.identity = identity
         self.port = settings.port
         """The port that it listens on, once started."""
-        self.service = EchoService(identity, settings, Connections(streams_started))
+        self._sockets = Sockets()
+        self.service = EchoService(identity, settings, Connections(self._sockets.opened))
         self._server: grpc.Server | None = None
-        self._health = health.HealthServicer(experimental_non_blocking=True)
+        self._health = Health(SERVICE)
+        self._workers = futures.ThreadPoolExecutor(settings.workers, thread_name_prefix="echo")
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT that it listens on."""
+        return f"{_bracketed(self._settings.host)}:{self.port}"
 
     def start(self) -> None:
         """Binds and serves. UsageError for bad TLS files, LabError for an address in use."""
         settings = self._settings
         tls = credentials(settings)
         _check_free(settings.host, settings.port)
-        server = grpc.server(
-            futures.ThreadPoolExecutor(settings.workers, thread_name_prefix="echo"),
-            options=_options(settings),
-        )
-        server.add_generic_rpc_handlers((self.service.handlers(),))
-        self._add_standard_services(server)
-        address = f"{_bracketed(settings.host)}:{settings.port}"
+        server = self._sockets.watch(lambda: grpc.server(self._workers, options=_options(settings)))
+        server.add_generic_rpc_handlers((self.service.handlers(), self._health.handlers()))
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        channelz.add_channelz_servicer(server)
         try:
             self.port = (
-                server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
-            )  # fmt: skip
+                server.add_secure_port(self.address, tls) if tls else server.add_insecure_port(self.address)
+            )
         except RuntimeError:
-            raise LabError(f"{address} can't be bound.", fix="Choose another --host or --port.") from None
+            raise LabError(
+                f"{self.address} can't be bound.", fix="Choose another --host or --port."
+            ) from None
         server.start()
         self._server = server
 
-    def _add_standard_services(self, server: grpc.Server) -> None:
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        for name in ("", SERVICE):
-            self._health.set(name, _SERVING)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        channelz.add_channelz_servicer(server)
-
     def drain(self, grace_s: float | None = None) -> None:
-        """Says NOT_SERVING, sends GOAWAY, lets RPCs in flight finish within the grace, and ends."""
-        self._health.enter_graceful_shutdown()
-        if self._server is not None:
+        """Says NOT_SERVING, sends GOAWAY, lets RPCs in flight finish within the grace, and ends.
+
+        grpcio cancels RPCs that it has received but not yet handed out when it sends GOAWAY. So before that
+        answers are held back for a moment: clients that wait for them send nothing new.
+        """
+        self._health.leave()
+        server = self._server
+        if server is not None:
             grace = self._settings.grace_s if grace_s is None else grace_s
-            self._server.stop(grace).wait()
+            end = time.monotonic() + grace
+            if grace > 0:
+                self.service.hold()
+                self._settle(min(grace, SETTLE_S))
+            ended = server.stop(max(0.0, end - time.monotonic()))
+            self.service.release()
+            self._health.end_watches()
+            ended.wait()
+        self._health.close()
+        self._workers.shutdown(wait=False)
+
+    def _settle(self, most_s: float) -> None:
+        end, calls = time.monotonic() + most_s, -1
+        while calls != (calls := self.service.connections.calls) and time.monotonic() < end:
+            time.sleep(QUIET_S)
 
     def wait(self) -> None:
         """Waits until the server has ended."""
@@ -96,7 +119,7 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         # Else two servers may share a port, and each gets some of the connections.
         ("grpc.so_reuseport", 0),
         ("grpc.enable_channelz", 1),
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_receive_message_length", _message_bytes(settings.max_message_bytes)),
         ("grpc.max_send_message_length", -1),
     ]
     if settings.max_connection_age_s:
@@ -105,6 +128,11 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
             grace = int(settings.max_connection_age_grace_s * 1000)
             options.append(("grpc.max_connection_age_grace_ms", max(1, grace)))
     return options
+
+
+def _message_bytes(payload: int) -> int:
+    """Size of the request with so much payload: a tag, the length as a varint, and itself."""
+    return 1 + max(1, -(-payload.bit_length() // 7)) + payload
 
 
 def _bracketed(host: str) -> str:

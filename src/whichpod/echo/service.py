@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +16,10 @@ from whichpod.echo.settings import ServerSettings
 from whichpod.echo.v1 import echo_pb2
 
 MOST_MESSAGES = 1_000_000
+HELD_S = 1.0
+"""The longest that an answer is held back."""
+SERVER_ID_KEY, POD_KEY = "x-whichpod-server", "x-whichpod-pod"
+"""Trailing metadata that says who answered or failed, to clients that don't read the messages."""
 
 
 class EchoService:
@@ -38,6 +41,18 @@ class EchoService:
         self._code = grpc.StatusCode[settings.failure.code]
         self._dice = random.Random(settings.seed or None)  # noqa: S311 - faults, not secrets
         self._lock = threading.Lock()
+        self._held: threading.Event | None = None
+        named = ((SERVER_ID_KEY, identity.server_id), (POD_KEY, identity.pod))
+        self._trailers = tuple((key, _ascii(value)) for key, value in named if value)
+
+    def hold(self) -> None:
+        """Holds back the ends of RPCs, until `release`."""
+        self._held = self._held or threading.Event()
+
+    def release(self) -> None:
+        """Lets the RPCs go that were held back."""
+        if self._held is not None:
+            self._held.set()
 
     def handlers(self) -> grpc.GenericRpcHandler[Any, Any]:
         """What a grpcio server is given."""
@@ -56,19 +71,22 @@ class EchoService:
     def echo(self, request: echo_pb2.EchoRequest, context: grpc.ServicerContext) -> echo_pb2.EchoReply:
         """One message, one answer."""
         answer = self._begin(context)
+        self._wait_if_held()
         return answer(request.payload, 1, 1, len(request.payload))
 
     def server_stream(
         self, request: echo_pb2.ServerStreamRequest, context: grpc.ServicerContext
     ) -> Iterator[echo_pb2.EchoReply]:
         """One message, as many answers as it asks for."""
+        answer = self._begin(context)
         if request.messages > MOST_MESSAGES:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"messages may be {MOST_MESSAGES} at most")
-        answer = self._begin(context)
+        over = _over(context) if request.interval_ms else None
         for i in range(1, max(1, request.messages) + 1):
-            if i > 1 and request.interval_ms and not self._pause(context, request.interval_ms / 1000):
+            if i > 1 and over is not None and over.wait(request.interval_ms / 1000):
                 return
             yield answer(request.payload, i, 1, len(request.payload))
+        self._wait_if_held()
 
     def client_stream(
         self, requests: Iterator[echo_pb2.EchoRequest], context: grpc.ServicerContext
@@ -79,6 +97,7 @@ class EchoService:
         for request in requests:
             received += 1
             size += len(request.payload)
+        self._wait_if_held()
         return answer(b"", 1, received, size)
 
     def bidi_stream(
@@ -90,11 +109,12 @@ class EchoService:
         for i, request in enumerate(requests, 1):
             size += len(request.payload)
             yield answer(request.payload, i, i, size)
+        self._wait_if_held()
 
     def _begin(self, context: grpc.ServicerContext) -> Callable[[bytes, int, int, int], echo_pb2.EchoReply]:
         """Counts the RPC, delays or fails it, and gives what makes its answers."""
-        peer: str = context.peer()
-        connection, call = self.connections.count(peer)
+        peer, connection, call = self.connections.count(context.peer())
+        context.set_trailing_metadata(self._trailers)
         self._inject(context)
         server = self._server
 
@@ -110,19 +130,27 @@ class EchoService:
         if self._delays:
             with self._lock:
                 seconds = self._delay.sample(self._dice)
-            self._pause(context, seconds)
+            _over(context).wait(seconds)
         if self._failure.rate:
             with self._lock:
                 fails = self._dice.random() < self._failure.rate
             if fails:
+                self._wait_if_held()
                 context.abort(self._code, "injected failure")
 
-    @staticmethod
-    def _pause(context: grpc.ServicerContext, seconds: float) -> bool:
-        """Waits, and says whether the RPC still goes on: a long wait ends with it, to free the thread."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, 0.5))
-            if not context.is_active():
-                return False
-        return True
+    def _wait_if_held(self) -> None:
+        if self._held is not None:
+            self._held.wait(HELD_S)
+
+
+def _over(context: grpc.ServicerContext) -> threading.Event:
+    """Is set when the RPC is over, also by its client or its deadline, so that no thread waits on for it."""
+    over = threading.Event()
+    if not context.add_callback(over.set):
+        over.set()
+    return over
+
+
+def _ascii(text: str) -> str:
+    """The text as metadata may carry it: printable ASCII (gRPC over HTTP/2, ASCII-Value)."""
+    return "".join(c if " " < c <= "~" else "?" for c in text)

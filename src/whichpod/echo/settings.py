@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from whichpod.echo.faults import Delay, Failure
 from whichpod.model.errors import UsageError
 
+LONGEST_S = 7 * 86_400.0
+"""Times may be a week at most: grpc counts them in ms, in 32 bits."""
+LARGEST_BYTES = 1 << 30
+"""protobuf's messages end at 2 GiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
@@ -30,10 +35,10 @@ class ServerSettings:
     seed: int = 0
     """Seed of injected delays and failures; 0 takes a fresh one."""
     max_message_bytes: int = 4 << 20
-    """Largest message taken; a larger one is answered with RESOURCE_EXHAUSTED."""
+    """Largest payload taken; a larger one is answered with RESOURCE_EXHAUSTED."""
     workers: int = 256
     """Threads at most, made as they are needed. Each RPC takes one while it lasts, a stream too; further ones
-    wait. The health service's watches take none."""
+    wait. The health service has its own."""
     grace_s: float = 10.0
     """How long RPCs in flight may go on when the server ends."""
 
@@ -50,4 +55,20 @@ class ServerSettings:
         for option, value in (("--workers", self.workers), ("--max-message-size", self.max_message_bytes)):
             if value < 1:
                 raise UsageError(f"{option} {value} makes no sense.", fix="It takes a number above zero.")
+        if self.max_message_bytes > LARGEST_BYTES:
+            raise UsageError(
+                f"--max-message-size {self.max_message_bytes} is too large.",
+                fix=f"It takes {LARGEST_BYTES} (1 GiB) at most.",
+            )
+        for option, seconds in (
+            ("--max-connection-age", self.max_connection_age_s),
+            ("--max-connection-age-grace", self.max_connection_age_grace_s),
+            ("--grace", self.grace_s),
+        ):
+            if not 0 <= seconds <= LONGEST_S:
+                raise UsageError(f"{option} {seconds:g}s makes no sense.", fix="It takes 0s to 168h.")
+        if self.max_connection_age_grace_s and not self.max_connection_age_s:
+            raise UsageError(
+                "--max-connection-age-grace does nothing by itself.", fix="Give --max-connection-age too."
+            )
         self.failure.check()

@@ -20,7 +20,8 @@ def credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
     ca = _read(settings.tls_client_ca, "--tls-client-ca") if settings.tls_client_ca else None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+        # An empty password, so that nobody is asked for one on the terminal.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
     except (ssl.SSLError, OSError) as e:
         raise UsageError(
             f"--tls-cert {settings.tls_cert} and --tls-key {settings.tls_key} don't go together: {_said(e)}.",
@@ -28,8 +29,8 @@ def credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
         ) from None
     if ca is not None:
         try:
-            context.load_verify_locations(cadata=ca.decode("ascii"))
-        except (ssl.SSLError, UnicodeDecodeError, ValueError) as e:
+            context.load_verify_locations(cafile=settings.tls_client_ca)
+        except (ssl.SSLError, OSError) as e:
             raise UsageError(
                 f"--tls-client-ca {settings.tls_client_ca} has no certificate: {_said(e)}.",
                 fix="It must be PEM.",
