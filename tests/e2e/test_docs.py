@@ -1,0 +1,65 @@
+"""What the documentation shows: its Python runs, its links lead somewhere, its rows are those that exist."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from whichpod.cli.main import run
+from whichpod.scenarios.scenario import BUILT_IN, scenarios
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
+
+
+def block(part: str) -> str:
+    return next(b for b in BLOCKS if part in b)
+
+
+def test_the_python_of_the_docs_compiles() -> None:
+    assert len(BLOCKS) == 4
+    for text in BLOCKS:
+        compile(text, "docs/python.md", "exec")
+
+
+def test_a_lab_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifests").mkdir()
+    for name in ("echo.yaml", "service-headless.yaml"):
+        shutil.copy(BUILT_IN / "base" / name, tmp_path / "manifests")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block("load_manifests"), "docs/python.md", "exec"), {})
+    assert "'echo-4': 10" in capsys.readouterr().out
+
+
+def test_an_echo_server_in_a_test(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(block("EchoServer"), "docs/python.md", "exec"), {})
+    assert int(capsys.readouterr().out) > 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)#]+)", text):
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
+
+
+def test_each_row_has_its_page_and_the_index_names_it() -> None:
+    index = (ROOT / "docs" / "configurations" / "README.md").read_text()
+    pages = {p.stem for p in (ROOT / "docs" / "configurations").glob("*.md")} - {"README"}
+    assert pages == {s.name for s in scenarios()}
+    assert all(f"[{name}]({name}.md)" in index for name in pages)
+
+
+@pytest.mark.parametrize("command", ["matrix", "probe"])
+def test_options_that_the_docs_name_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run([command, "--help"])
+    known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    text = (ROOT / "docs" / f"{command}.md").read_text()
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known | {"--report"}
