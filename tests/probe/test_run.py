@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
-import time
 
 import pytest
 
-from tests.servers import echo, echoes
+from tests.servers import echo, echoes, served
 from whichpod.echo.faults import Delay, Failure
 from whichpod.echo.server import EchoServer
 from whichpod.model.errors import UsageError
@@ -125,19 +125,15 @@ def test_open_loop_keeps_its_schedule_and_counts_latency_from_it() -> None:
 
 
 def test_open_loop_shows_a_stall_in_p99() -> None:
-    with echo() as server:
-        stall = threading.Timer(0.2, lambda: _stall(server, 1.0))
-        stall.start()
-        report = probe(at(server), Plan(requests=600, rate=300.0, deadline_s=30))
-        stall.join()
+    with served() as (process, port):
+        stopped = threading.Timer(0.3, lambda: process.send_signal(signal.SIGSTOP))
+        goes_on = threading.Timer(1.3, lambda: process.send_signal(signal.SIGCONT))
+        for timer in (stopped, goes_on):
+            timer.start()
+        report = probe(Target(f"127.0.0.1:{port}"), Plan(requests=600, rate=300.0, deadline_s=30))
+        goes_on.join()
     assert report.tally.latency.percentile(99) > 500_000_000
     assert report.tally.latency.percentile(1) < 500_000_000
-
-
-def _stall(server: EchoServer, seconds: float) -> None:
-    # Every RPC of the server takes this lock.
-    with server.service.connections.lock:
-        time.sleep(seconds)
 
 
 def test_open_loop_drops_what_finds_no_room_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
