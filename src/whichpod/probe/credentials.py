@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import ssl
-from pathlib import Path
 
 import grpc
 
 from whichpod.model.errors import UsageError
+from whichpod.model.pem import read_pair, read_roots
 from whichpod.model.target import Tls
 
 _KEY = re.compile(r"[0-9a-z_.\-]+")
@@ -21,36 +20,11 @@ def channel_credentials(tls: Tls) -> grpc.ChannelCredentials:
     """What TLS needs. Raises UsageError naming the file that is missing or isn't PEM."""
     if bool(tls.cert_file) != bool(tls.key_file):
         raise UsageError("Mutual TLS needs both a certificate and its key.", fix="Give --cert and --key.")
-    ca = _read(tls.ca_file, "--ca") if tls.ca_file else None
-    cert = _read(tls.cert_file, "--cert") if tls.cert_file else None
-    key = _read(tls.key_file, "--key") if tls.key_file else None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if ca is not None:
-        try:
-            context.load_verify_locations(cadata=ca.decode("ascii"))
-        except (ssl.SSLError, UnicodeDecodeError, ValueError):
-            raise UsageError(
-                f"--ca {tls.ca_file} has no certificate.", fix="It must be a PEM file."
-            ) from None
-    if cert is not None:
-        try:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-        except (ssl.SSLError, OSError) as e:
-            why = getattr(e, "reason", None) or str(e)
-            raise UsageError(
-                f"--cert {tls.cert_file} and --key {tls.key_file} don't go together: {why}.",
-                fix="They must be PEM: a certificate chain, and the key of its first one without a password.",
-            ) from None
+    ca = read_roots(tls.ca_file, "--ca") if tls.ca_file else None
+    cert = key = None
+    if tls.cert_file:
+        cert, key = read_pair(tls.cert_file, tls.key_file, ("--cert", "--key"))
     return grpc.ssl_channel_credentials(ca, key, cert)
-
-
-def _read(file: str, option: str) -> bytes:
-    try:
-        return Path(file).read_bytes()
-    except OSError as e:
-        raise UsageError(
-            f"{option} {file} can't be read: {e.strerror}.", fix="Name a readable PEM file."
-        ) from None
 
 
 def wire_metadata(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str | bytes], ...]:
