@@ -143,6 +143,8 @@ def _code(result: Matrix) -> int:
             return ExitCode.UNMET if row.verdict else ExitCode.FAILED
         return ExitCode.INCONCLUSIVE if row.outcome == "inconclusive" else ExitCode.OK
 
+    if all(row.outcome == "skipped" for row in result.rows):
+        return ExitCode.INCONCLUSIVE  # nothing ran, so nothing was shown
     found = {of(row) for row in result.rows}
     order = (ExitCode.FAILED, ExitCode.UNMET, ExitCode.INCONCLUSIVE)
     return next((code for code in order if code in found), ExitCode.OK)
