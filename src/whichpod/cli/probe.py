@@ -27,6 +27,8 @@ whichpod probe echo:50051 --clients 10 --connections 5 -n 1000 --backends 5
 
 whichpod probe localhost:50051 --multi-endpoint --expect even
 
+whichpod probe shop:8080 --method shop.v1.Cart/Get --data '{"id": 7}' --identify header:x-pod
+
 whichpod probe echo:50051 --duration 30s --rate 200 --stream bidi --messages 20 --json"""
 
 
@@ -75,6 +77,14 @@ def probe(
     endpoint_count: Annotated[int, typer.Option(help="How many ports --multi-endpoint means.")] = 5,
     stream: Annotated[Stream, typer.Option(help="Kind of the RPC.")] = Stream.UNARY,
     messages: Annotated[int, typer.Option(help="Messages per stream.")] = 10,
+    method: Annotated[
+        str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
+    ] = "",
+    data: Annotated[str, typer.Option(help="Its request: JSON or @FILE.")] = "",
+    identify: Annotated[
+        str,
+        typer.Option(help="What in its answers tells the server: header:NAME, trailer:NAME or field:PATH."),
+    ] = "",
     new_connection_per_request: Annotated[
         bool, typer.Option("--new-connection-per-request", help="A fresh channel for every RPC.")
     ] = False,
@@ -115,6 +125,7 @@ def probe(
         duration_s=parse_duration(duration, "--duration") if duration else None,
         rate=rate, clients=clients, connections=connections, concurrency=concurrency, policy=policy,
         service_config=text_or_file(service_config, "--service-config"), stream=stream,
+        method=method.lstrip("/"), data=text_or_file(data, "--data"), identify=identify,
         messages=1 if stream is Stream.UNARY else messages,
         new_connection_per_request=new_connection_per_request, payload_size=payload_size,
         deadline_s=parse_duration(deadline, "--deadline"), warmup=warmup,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -45,6 +46,13 @@ class Plan:
     stream: Stream = Stream.UNARY
     messages: int = 1
     """Messages per stream, where the RPC streams."""
+    method: str = ""
+    """Another service's unary method, `package.Service/Method`; empty: the echo service."""
+    data: str = ""
+    """That method's request as JSON (proto3 JSON mapping); empty: an empty message."""
+    identify: str = ""
+    """How that method's answers tell who gave them: `header:NAME`, `trailer:NAME` or `field:PATH`; empty: the
+    trailers that whichpod's own servers send, else not at all."""
     new_connection_per_request: bool = False
     payload_size: int = 0
     """Bytes of payload in each request."""
@@ -86,7 +94,27 @@ class Plan:
             raise UsageError(
                 "--policy and --service-config exclude each other.", fix="Name the policy in the config."
             )
+        self._check_method()
         self.effective_service_config()
+
+    def _check_method(self) -> None:
+        if not self.method:
+            if self.data or self.identify:
+                raise UsageError("--data and --identify belong to --method.", fix="Name the method too.")
+            return
+        if not re.fullmatch(r"[A-Za-z_][\w.]*/[A-Za-z_]\w*", self.method):
+            raise UsageError(
+                f"--method {self.method!r} is no method.", fix="Write it like grpc.health.v1.Health/Check."
+            )
+        if self.stream is not Stream.UNARY or self.payload_size:
+            raise UsageError(
+                "--stream and --payload-size belong to the echo service.", fix="Leave --method away."
+            )
+        if self.identify and not re.fullmatch(r"(header|trailer|field):[\w.-]+", self.identify):
+            raise UsageError(
+                f"--identify {self.identify!r} is not understood.",
+                fix="Write header:NAME, trailer:NAME or field:PATH, such as field:server.pod.",
+            )
 
     def effective_service_config(self) -> dict[str, Any]:
         """The service config that the channels get, {} for the default. Raises UsageError if bad."""

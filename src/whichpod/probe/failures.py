@@ -18,17 +18,22 @@ def described(error: grpc.RpcError) -> str:
     return f"{error.code().name}: {details[:300]}" if details else str(error.code().name)
 
 
-def target_error(target: str, error: grpc.RpcError, *, tls: bool) -> TargetError | None:
+def target_error(target: str, error: grpc.RpcError, *, tls: bool, method: str = "") -> TargetError | None:
     """The error of a target that can't be used, told from an RPC's failure.
 
     None where the failure is one that a working service may give: then it is a result.
     """
     details = str(error.details() or "")
     status = error.code()
+    if status is grpc.StatusCode.UNIMPLEMENTED and method:
+        return TargetError(
+            f"{target} has no method {method} (UNIMPLEMENTED).",
+            fix="Check its name and the server's version.",
+        )
     if status is grpc.StatusCode.UNIMPLEMENTED:
         return TargetError(
             f"{target} answers gRPC, but has no echo service (UNIMPLEMENTED).",
-            fix="Run `whichpod serve` there: its answers say who gave them.",
+            fix="Run `whichpod serve` there, or call a method that it has: --method package.Service/Method.",
         )
     if status is grpc.StatusCode.DEADLINE_EXCEEDED:
         return TargetError(
@@ -52,7 +57,7 @@ def target_error(target: str, error: grpc.RpcError, *, tls: bool) -> TargetError
             f"{target} does not speak gRPC (its first bytes are not HTTP/2).",
             fix="Check the port; a server that speaks HTTP/1.1 only, or something else, listens there.",
         )
-    if "Socket closed" in details and "failed to connect" in details:
+    if "failed to connect" in details and ("Socket closed" in details or "reset by peer" in details):
         hint = "It may ask for a client certificate: --cert and --key." if tls else "It may speak TLS: --tls."
         return TargetError(f"{target} closes the connection before HTTP/2 begins.", fix=hint)
     if "failed to connect" in details or "Network is unreachable" in details:

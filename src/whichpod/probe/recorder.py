@@ -21,8 +21,9 @@ MOST_PEERS = 100
 class Recorder:
     """The tally of a run, and what else its RPCs tell."""
 
-    def __init__(self, target: str, *, tls: bool) -> None:
+    def __init__(self, target: str, *, tls: bool, method: str = "") -> None:
         self._target = target
+        self._method = method
         self._tls = tls
         self._lock = threading.Lock()
         self.tally = Tally()
@@ -98,7 +99,7 @@ class Recorder:
             self.first_error = self.first_error or described(error)
             if self._alike < 0:
                 return
-            unusable = target_error(self._target, error, tls=self._tls)
+            unusable = target_error(self._target, error, tls=self._tls, method=self._method)
             self.target_error = unusable and (self.target_error or unusable)
             self._alike = self._alike + 1 if unusable else -1
             if self._alike >= HOPELESS_AFTER:

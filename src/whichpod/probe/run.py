@@ -19,6 +19,7 @@ from whichpod.probe.resolve import resolved_addresses
 import grpc  # after channels, which sets grpc's verbosity  # isort: skip
 
 from whichpod.probe.calls import Call, Calls
+from whichpod.probe.methods import MethodCalls
 from whichpod.probe.pace import Tickets, closed_loop, open_loop
 from whichpod.probe.recorder import Recorder
 from whichpod.probe.sockets import SocketCensus
@@ -76,9 +77,9 @@ class _Run:
         self._plan = plan
         self._progress = progress
         self._stop = stop
-        self._calls = Calls(plan)
+        self._calls = MethodCalls(target, plan) if plan.method else Calls(plan)
         self._channels = Channels(target, plan)
-        self._recorder = Recorder(target.address, tls=target.tls is not None)
+        self._recorder = Recorder(target.address, tls=target.tls is not None, method=plan.method)
         self._sockets = SocketCensus()
         self._open: list[grpc.Channel] = []
         self._made: list[Call] = []
@@ -86,6 +87,10 @@ class _Run:
     def run(self) -> Report:
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         resolved = resolved_addresses(self._target.address)
+        if isinstance(self._calls, MethodCalls):
+            # On a channel of its own, which is not among those that are counted.
+            with self._channels.make() as channel:
+                self._calls.learn(channel)
         if not self._plan.new_connection_per_request:
             self._open = [self._channels.make() for _ in range(self._plan.channels)]
             self._made = [self._calls.on(channel) for channel in self._open]
