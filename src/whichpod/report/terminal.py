@@ -130,15 +130,8 @@ def _totals(report: Report) -> Text:
 def _print_verdict(console: Console, verdict: Verdict) -> None:
     style = STYLES.get(verdict.headline, "")
     console.print(Text.assemble((verdict.headline.upper(), f"bold {style}"), f"  {verdict.sentence}"))
-    s = verdict.spread
-    guess = "" if verdict.known_by else " (only those that answered are known)"
-    console.print(Text(
-        f"servers hit {s.hit} of {s.known}{guess}, class {verdict.balance}\n"
-        f"variance {s.variance:.4g}, standard deviation {s.stdev:.4g}, coefficient of variation {s.cv:.3g}, "
-        f"Jain's index {s.jain:.4g}\n"
-        f"chi-square {s.chi_square:.4g} with {s.dof} degrees of freedom: p(skewed) {s.p_skewed:.3g}, "
-        f"p(more even than chance) {s.p_even:.3g}"
-    ))  # fmt: skip
+    if verdict.spread.total:
+        console.print(_numbers(verdict))
     if verdict.expectation is not None and verdict.outcome is not None:
         outcome = (verdict.outcome, f"bold {STYLES.get(verdict.outcome, '')}")
         console.print(Text.assemble(("expected ", "bold"), str(verdict.expectation), ": ", outcome))
@@ -146,3 +139,15 @@ def _print_verdict(console: Console, verdict: Verdict) -> None:
         console.print(Text(f"  - {reason}"))
     if verdict.requests_needed:
         console.print(Text(f"  - About {verdict.requests_needed} RPCs would tell."))
+
+
+def _numbers(verdict: Verdict) -> Text:
+    s = verdict.spread
+    guess = "" if verdict.known_by else " (only those that answered are known)"
+    return Text(
+        f"servers hit {s.hit} of {s.known}{guess}, class {verdict.balance}\n"
+        f"variance {s.variance:.4g}, standard deviation {s.stdev:.4g}, coefficient of variation {s.cv:.3g}, "
+        f"Jain's index {s.jain:.4g}\n"
+        f"chi-square {s.chi_square:.4g} with {s.dof} degrees of freedom: p(skewed) {s.p_skewed:.3g}, "
+        f"p(more even than chance) {s.p_even:.3g}"
+    )
