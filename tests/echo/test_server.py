@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import queue
-import signal
 import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.certificates import authority, issued, needs_openssl
-from tests.servers import LOCAL, echo, served
+from tests.servers import LOCAL, echo
 from whichpod.echo import names
-from whichpod.echo.args import settings_from_args
-from whichpod.echo.faults import Delay, Failure
+from whichpod.echo.faults import Failure
 from whichpod.echo.identity import Identity
 from whichpod.echo.server import EchoServer
 from whichpod.echo.v1 import echo_pb2
@@ -122,38 +111,6 @@ def test_reflection_and_channelz(channel: grpc.Channel) -> None:
     assert any(s.data.calls_started for s in servers)
 
 
-def test_health_watch_sees_the_drain_and_rpcs_in_flight_finish() -> None:
-    with echo(grace_s=10) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        watch = stub.Watch(health_pb2.HealthCheckRequest(service=names.SERVICE), timeout=20)
-        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        requests: queue.SimpleQueue[echo_pb2.EchoRequest | None] = queue.SimpleQueue()
-        requests.put(echo_pb2.EchoRequest())
-        both = channel.stream_stream(names.BIDI_STREAM, SEND, REPLY)
-        stream: Any = both(iter(requests.get, None), timeout=20)
-        assert next(stream).sequence == 1
-        drain = threading.Thread(target=server.drain)
-        drain.start()
-        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        watch.cancel()
-        requests.put(echo_pb2.EchoRequest())
-        assert next(stream).sequence == 2
-        requests.put(None)
-        assert list(stream) == []
-        drain.join(20)
-        assert not drain.is_alive()
-
-
-def test_many_health_watches_take_no_worker() -> None:
-    with echo(workers=2) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        watches = [stub.Watch(health_pb2.HealthCheckRequest(), timeout=20) for _ in range(8)]
-        assert all(next(w).status == health_pb2.HealthCheckResponse.SERVING for w in watches)
-        assert unary(channel).server.pod == "echo-0"
-        for watch in watches:
-            watch.cancel()
-
-
 def test_connections_are_ended_by_age_and_no_rpc_fails() -> None:
     with (
         echo(max_connection_age_s=0.1, max_connection_age_grace_s=5) as server,
@@ -165,33 +122,6 @@ def test_connections_are_ended_by_age_and_no_rpc_fails() -> None:
             if len(seen) > 2:
                 break
         assert len(seen) > 2
-
-
-def test_injected_failures_have_their_rate_and_code() -> None:
-    with (
-        echo(failure=Failure(0.3, "RESOURCE_EXHAUSTED"), seed=5) as server,
-        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-    ):
-        codes = []
-        for _ in range(200):
-            try:
-                unary(channel)
-                codes.append(grpc.StatusCode.OK)
-            except grpc.RpcError as error:
-                codes.append(error.code())
-    failed = codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED)
-    assert failed + codes.count(grpc.StatusCode.OK) == 200
-    assert 35 <= failed <= 85
-
-
-def test_a_delay_past_the_deadline_is_the_clients_to_feel() -> None:
-    with (
-        echo(delay=Delay("fixed", 30)) as server,
-        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-        pytest.raises(grpc.RpcError) as failed,
-    ):
-        unary(channel, timeout=0.2)
-    assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_a_port_in_use_is_refused(server: EchoServer) -> None:
@@ -215,77 +145,3 @@ def test_a_port_in_use_is_refused(server: EchoServer) -> None:
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said), echo(**changes):
         pass
-
-
-@needs_openssl
-def test_tls_and_mutual_tls(tmp_path: Path) -> None:
-    ca = authority(tmp_path)
-    own, client, stranger = (
-        issued(tmp_path, ca, "server"),
-        issued(tmp_path, ca, "client"),
-        authority(tmp_path, "x"),
-    )
-    roots = Path(ca.cert).read_bytes()
-
-    def dial(port: int, pair: tuple[str, str] | None) -> echo_pb2.EchoReply:
-        key, cert = (Path(pair[1]).read_bytes(), Path(pair[0]).read_bytes()) if pair else (None, None)
-        credentials = grpc.ssl_channel_credentials(roots, key, cert)
-        with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
-            return unary(channel)
-
-    with echo(tls_cert=own.cert, tls_key=own.key) as server:
-        assert dial(server.port, None).server.pod == "echo-0"
-    with echo(tls_cert=own.cert, tls_key=own.key, tls_client_ca=ca.cert) as server:
-        assert dial(server.port, (client.cert, client.key)).server.pod == "echo-0"
-        for refused in (None, (stranger.cert, stranger.key)):
-            with pytest.raises(grpc.RpcError):
-                dial(server.port, refused)
-    with pytest.raises(UsageError, match="don't go together"), echo(tls_cert=own.cert, tls_key=client.key):
-        pass
-    broken = tmp_path / "broken.pem"
-    broken.write_text("nonsense")
-    with (
-        pytest.raises(UsageError, match="has no certificate"),
-        echo(tls_cert=own.cert, tls_key=own.key, tls_client_ca=str(broken)),
-    ):
-        pass
-
-
-def test_the_command_listens_on_grpc_port_and_drains_on_sigterm() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    env = os.environ | {"GRPC_PORT": str(port)}
-    command = [sys.executable, "-m", "whichpod", "serve", "--host", "127.0.0.1", "--json"]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    said = json.loads(process.stdout.readline())
-    assert said["listening"] == f"127.0.0.1:{port}"
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        assert unary(channel).server.id == said["server_id"]
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
-    process.stdout.close()
-
-
-def test_the_command_says_why_it_can_not_start() -> None:
-    with served() as (_, port):
-        command = [sys.executable, "-m", "whichpod", "serve", "--host", "127.0.0.1", "--port", str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 4
-    assert "the port is in use" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_flags_and_environment() -> None:
-    settings = settings_from_args(
-        ["--max-connection-age", "1m30s", "--delay", "10ms", "--fail-rate", "0.5", "--fail-code", "internal"],
-        {"GRPC_PORT": "1234"},
-    )
-    assert (settings.port, settings.max_connection_age_s) == (1234, 90)
-    assert settings.failure == Failure(0.5, "INTERNAL")
-    assert settings_from_args(["--port", "5"], {"GRPC_PORT": "1234"}).port == 5
-    with pytest.raises(UsageError, match="GRPC_PORT 'x'"):
-        settings_from_args([], {"GRPC_PORT": "x"})
-    with pytest.raises(SystemExit) as refused:
-        settings_from_args(["--nope"], {})
-    assert refused.value.code == 2

@@ -1,45 +1,53 @@
-"""gRPC's health service, which answers however busy the server is."""
+"""gRPC's health service (grpc.health.v1), which answers however busy the server is."""
 
 from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent import futures
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-Send = Callable[[health_pb2.HealthCheckResponse | None], None]
-_THREADS = 2
+MOST_WATCHES = 1000
+"""Watches served at a time, a thread each; further ones wait."""
+
+_Response = health_pb2.HealthCheckResponse
+SERVING: int = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING: int = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN: int = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health:
     """SERVING until it is told to leave, for the whole server ("") and for each named service.
 
-    It has threads of its own, since those of the echo service may all be held by streams; a watch holds
-    none. Watches end with the server: left open, they would keep a drain waiting for all of its grace.
+    Checks and watches have threads of their own, since those of the echo service may all be held by streams.
+    Watches end with the server: left open, they would keep a drain waiting for all of its grace.
+
+    grpcio's own servicer is not used: it sends under a lock that its thread of events takes too, so a watch
+    that is cancelled while the status changes stops the whole server.
     """
 
     def __init__(self, *services: str) -> None:
-        self._servicer = health.HealthServicer()
-        for name in ("", *services):
-            self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-        self._threads = futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="health")
+        self._services = {"", *services}
+        self._status = SERVING
+        self._checks = futures.ThreadPoolExecutor(1, thread_name_prefix="health-check")
+        self._watchers = futures.ThreadPoolExecutor(MOST_WATCHES, thread_name_prefix="health-watch")
         self._lock = threading.Lock()
-        self._watches: set[_Watch] = set()
+        self._watches: dict[SimpleQueue[int | None], str] = {}
         self._ended = False
 
     def handlers(self) -> grpc.GenericRpcHandler[Any, Any]:
         """What a grpcio server is given."""
-        # Attributes that grpcio reads; on functions of the class they would be every server's.
-        check: Any = functools.partial(self._servicer.Check)
+        # grpcio reads the attribute; on a method it would be every server's.
+        check: Any = functools.partial(self._check)
         watch: Any = functools.partial(self._watch)
-        check.experimental_thread_pool = watch.experimental_thread_pool = self._threads
-        watch.experimental_non_blocking = True
-        asked = health_pb2.HealthCheckRequest.FromString
-        reply = health_pb2.HealthCheckResponse.SerializeToString
+        check.experimental_thread_pool = self._checks
+        watch.experimental_thread_pool = self._watchers
+        asked, reply = health_pb2.HealthCheckRequest.FromString, _Response.SerializeToString
         return grpc.method_handlers_generic_handler(
             health.SERVICE_NAME,
             {
@@ -50,48 +58,48 @@ class Health:
 
     def leave(self) -> None:
         """Says NOT_SERVING from now on; watches hear it."""
-        self._servicer.enter_graceful_shutdown()
+        with self._lock:
+            if self._status == NOT_SERVING:
+                return
+            self._status = NOT_SERVING
+            for told, service in self._watches.items():
+                if service in self._services:
+                    told.put(self._status)
 
     def end_watches(self) -> None:
         """Ends the watches, and those that come late."""
         with self._lock:
             self._ended = True
-            watches = list(self._watches)
-        for watch in watches:
-            watch(None)
+            for told in self._watches:
+                told.put(None)
 
     def close(self) -> None:
         """Lets its threads go."""
-        self._threads.shutdown(wait=False)
+        self._checks.shutdown(wait=False)
+        self._watchers.shutdown(wait=False)
+
+    def _check(
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> health_pb2.HealthCheckResponse:
+        if request.service not in self._services:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service!r}")
+        return _Response(status=self._status)
 
     def _watch(
-        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext, send: Send
-    ) -> None:
-        watch = _Watch(send)
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> Iterator[health_pb2.HealthCheckResponse]:
+        told: SimpleQueue[int | None] = SimpleQueue()
         with self._lock:
-            self._watches.add(watch)
-        if not context.add_callback(lambda: self._forget(watch)):
-            self._forget(watch)
-        self._servicer.Watch(request, context, watch)
-        if self._ended:
-            watch(None)
-
-    def _forget(self, watch: _Watch) -> None:
-        with self._lock:
-            self._watches.discard(watch)
-
-
-class _Watch:
-    """What sends a watch's answers. None ends it; grpcio fails on anything sent after that."""
-
-    def __init__(self, send: Send) -> None:
-        self._send: Send | None = send
-        self._lock = threading.Lock()
-
-    def __call__(self, response: health_pb2.HealthCheckResponse | None) -> None:
-        with self._lock:
-            send = self._send
-            if response is None:
-                self._send = None
-            if send is not None:
-                send(response)
+            known = request.service in self._services
+            told.put(self._status if known else SERVICE_UNKNOWN)
+            if self._ended:
+                told.put(None)
+            self._watches[told] = request.service
+        if not context.add_callback(lambda: told.put(None)):
+            told.put(None)
+        try:
+            for status in iter(told.get, None):
+                yield _Response(status=status)
+        finally:
+            with self._lock:
+                del self._watches[told]

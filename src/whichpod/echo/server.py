@@ -29,7 +29,7 @@ from whichpod.model.errors import LabError, UsageError
 
 __all__ = ["EchoServer", "ServerSettings"]
 
-QUIET_S = 0.01
+QUIET_S = 0.02
 """Without a new RPC for so long, the clients are waiting for answers."""
 SETTLE_S = 0.1
 """The longest that a drain waits for that."""

@@ -1,0 +1,135 @@
+"""What clients see when a server ends."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame
+
+from tests.echo.client import REPLY, SEND, dial, unary
+from tests.echo.frames import END_STREAM, GoAwayFrame, connect
+from tests.servers import echo
+from whichpod.echo import names
+from whichpod.echo.server import EchoServer
+from whichpod.echo.v1 import echo_pb2
+
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+WATCH = "/grpc.health.v1.Health/Watch"
+LONG_S = 60.0
+"""Grace that no test waits for: a drain that takes it doesn't end in time."""
+
+
+@contextmanager
+def draining(server: EchoServer) -> Iterator[None]:
+    """The server drains; it must have ended at the block's end."""
+    thread = threading.Thread(target=server.drain)
+    thread.start()
+    try:
+        yield
+        thread.join(20)
+        assert not thread.is_alive()
+    finally:
+        server.drain(0)
+        thread.join()
+
+
+@pytest.mark.parametrize("service", ["", names.SERVICE])
+def test_watches_see_it_and_rpcs_in_flight_finish(service: str) -> None:
+    with echo(grace_s=LONG_S) as server, dial(server.port) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=20)
+        assert next(watch).status == SERVING
+        requests: queue.SimpleQueue[echo_pb2.EchoRequest | None] = queue.SimpleQueue()
+        requests.put(echo_pb2.EchoRequest())
+        stream: Any = channel.stream_stream(names.BIDI_STREAM, SEND, REPLY)(iter(requests.get, None), 20)
+        assert next(stream).sequence == 1
+        with draining(server):
+            assert [answer.status for answer in watch] == [NOT_SERVING]
+            requests.put(echo_pb2.EchoRequest())
+            assert next(stream).sequence == 2
+            requests.put(None)
+            assert list(stream) == []
+
+
+def test_not_serving_comes_before_goaway_and_answers_after_it() -> None:
+    with echo(grace_s=LONG_S) as server, connect(server.port) as client:
+        watch, bidi, seen = client.send(WATCH), client.send(names.BIDI_STREAM, end=False), list[str]()
+        drain = None
+        answered: set[int] = set()
+        for frame in client.frames():
+            if isinstance(frame, DataFrame) and frame.stream_id == watch:
+                seen.append(f"health {frame.data[-1]}")
+            elif isinstance(frame, GoAwayFrame):
+                if "goaway" not in seen:
+                    client.message(bidi, end=True)
+                seen.append("goaway")
+            elif isinstance(frame, HeadersFrame):
+                headers = client.headers(frame)
+                if frame.stream_id == bidi and END_STREAM in frame.flags:
+                    seen.append(f"done {headers['grpc-status']}")
+            if isinstance(frame, DataFrame):
+                answered.add(frame.stream_id)
+            if drain is None and answered >= {watch, bidi}:
+                drain = threading.Thread(target=server.drain)
+                drain.start()
+        assert drain is not None
+        drain.join(20)
+        assert not drain.is_alive()
+    kept = [s for i, s in enumerate(seen) if s not in seen[:i]]
+    assert kept == [f"health {SERVING}", f"health {NOT_SERVING}", "goaway", "done 0"]
+
+
+def test_no_rpc_fails_under_load() -> None:
+    """Twenty RPCs at a time; each answer brings the next one, until the server says GOAWAY."""
+    with echo(grace_s=LONG_S) as server, connect(server.port) as client:
+        leaving, drain = False, None
+        open_streams = {client.send() for _ in range(20)}
+        done = 0
+        for frame in client.frames():
+            if isinstance(frame, GoAwayFrame):
+                leaving = True
+            elif isinstance(frame, HeadersFrame):
+                headers = client.headers(frame)
+                if END_STREAM in frame.flags:
+                    assert headers["grpc-status"] == "0"
+                    open_streams.remove(frame.stream_id)
+                    done += 1
+                    if not leaving:
+                        open_streams.add(client.send())
+            assert not isinstance(frame, RstStreamFrame) or frame.stream_id not in open_streams
+            if drain is None and done >= 200:
+                drain = threading.Thread(target=server.drain)
+                drain.start()
+        assert drain is not None
+        drain.join(20)
+        assert not drain.is_alive()
+        assert not open_streams
+
+
+def test_what_outlasts_the_grace_is_cut() -> None:
+    requests: queue.SimpleQueue[echo_pb2.EchoRequest | None] = queue.SimpleQueue()
+    with echo(grace_s=0.2) as server, dial(server.port) as channel:
+        requests.put(echo_pb2.EchoRequest())
+        stream: Any = channel.stream_stream(names.BIDI_STREAM, SEND, REPLY)(iter(requests.get, None), 20)
+        assert next(stream).sequence == 1
+        with draining(server), pytest.raises(grpc.RpcError):
+            list(stream)
+        requests.put(None)
+
+
+def test_draining_twice_and_before_the_start() -> None:
+    with echo() as server:
+        server.drain()
+        server.drain()
+        server.wait()
+    with echo() as server, dial(server.port) as channel:
+        unary(channel)
+    with pytest.raises(grpc.RpcError), dial(server.port) as channel:
+        unary(channel)

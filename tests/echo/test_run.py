@@ -1,0 +1,101 @@
+"""The server as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+from typing import Any
+
+from tests.echo.client import REPLY, SEND, dial, unary
+from tests.servers import served
+from whichpod.echo import names
+from whichpod.echo.v1 import echo_pb2
+
+FORKING = """
+import os, sys
+import whichpod.echo.run, whichpod.echo.args
+children = []
+for name in ("one", "two"):
+    pid = os.fork()
+    if pid == 0:
+        settings = whichpod.echo.args.settings_from_args(["--host", "127.0.0.1", "--port", "0"], {})
+        os._exit(whichpod.echo.run.serve(settings, {"POD_NAME": name}, as_json=True))
+    children.append(pid)
+print(*children, flush=True)
+sys.stdin.read()
+for pid in children:
+    os.kill(pid, 15)
+sys.exit(sum(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0 for pid in children))
+"""
+
+
+def test_it_listens_on_grpc_port_and_drains_on_sigterm() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    env = os.environ | {"GRPC_PORT": str(port)}
+    command = [sys.executable, "-m", "whichpod", "serve", "--host", "127.0.0.1", "--json"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        assert said["listening"] == f"127.0.0.1:{port}"
+        with dial(port) as channel:
+            assert unary(channel).server.id == said["server_id"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert process.stdout.read() == ""
+
+
+def test_rpcs_in_flight_finish_on_sigint() -> None:
+    requests: queue.SimpleQueue[echo_pb2.EchoRequest | None] = queue.SimpleQueue()
+    with served("--grace", "60s") as (process, port), dial(port) as channel:
+        requests.put(echo_pb2.EchoRequest())
+        stream: Any = channel.stream_stream(names.BIDI_STREAM, SEND, REPLY)(iter(requests.get, None), 20)
+        assert next(stream).sequence == 1
+        process.send_signal(signal.SIGINT)
+        requests.put(echo_pb2.EchoRequest())
+        assert next(stream).sequence == 2
+        requests.put(None)
+        assert list(stream) == []
+        assert process.wait(20) == 0
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    requests: queue.SimpleQueue[echo_pb2.EchoRequest | None] = queue.SimpleQueue()
+    with served("--grace", "60s") as (process, port), dial(port) as channel:
+        requests.put(echo_pb2.EchoRequest())
+        stream: Any = channel.stream_stream(names.BIDI_STREAM, SEND, REPLY)(iter(requests.get, None), 20)
+        assert next(stream).sequence == 1
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == -signal.SIGTERM
+        requests.put(None)
+
+
+def test_a_port_in_use_is_refused_in_words() -> None:
+    with served() as (_, port):
+        command = [sys.executable, "-m", "whichpod", "serve", "--host", "127.0.0.1", "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "the port is in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_works_in_processes_forked_after_grpc_was_imported() -> None:
+    command = [sys.executable, "-c", FORKING]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        lines = [parent.stdout.readline() for _ in range(3)]
+        said = [json.loads(line) for line in lines if line.startswith("{")]
+        assert len(said) == 2
+        for one in said:
+            with dial(int(one["listening"].rpartition(":")[2])) as channel:
+                reply = unary(channel)
+            assert reply.server.id == one["server_id"]
+            assert reply.server.id.startswith(reply.server.pod + "-")
+        parent.communicate(timeout=20)
+        assert parent.returncode == 0
