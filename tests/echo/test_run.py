@@ -20,13 +20,14 @@ FORKING = """
 import os, sys
 import whichpod.echo.run, whichpod.echo.args
 children = []
-for name in ("one", "two"):
+for name in ("two", "one"):
     pid = os.fork()
     if pid == 0:
+        os.dup2(int(sys.argv.pop()), 1)
         settings = whichpod.echo.args.settings_from_args(["--host", "127.0.0.1", "--port", "0"], {})
         os._exit(whichpod.echo.run.serve(settings, {"POD_NAME": name}, as_json=True))
     children.append(pid)
-print(*children, flush=True)
+    sys.argv.pop()
 sys.stdin.read()
 for pid in children:
     os.kill(pid, 15)
@@ -86,16 +87,19 @@ def test_a_port_in_use_is_refused_in_words() -> None:
 
 
 def test_it_works_in_processes_forked_after_grpc_was_imported() -> None:
-    command = [sys.executable, "-c", FORKING]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        lines = [parent.stdout.readline() for _ in range(3)]
-        said = [json.loads(line) for line in lines if line.startswith("{")]
-        assert len(said) == 2
-        for one in said:
-            with dial(int(one["listening"].rpartition(":")[2])) as channel:
+    (one_out, one_in), (two_out, two_in) = os.pipe(), os.pipe()
+    command = [sys.executable, "-c", FORKING, str(one_in), str(two_in)]
+    with (
+        os.fdopen(one_out) as one,
+        os.fdopen(two_out) as two,
+        subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(one_in, two_in)) as parent,
+    ):
+        os.close(one_in)
+        os.close(two_in)
+        for pod, said in (("one", json.loads(one.readline())), ("two", json.loads(two.readline()))):
+            with dial(int(said["listening"].rpartition(":")[2])) as channel:
                 reply = unary(channel)
-            assert reply.server.id == one["server_id"]
-            assert reply.server.id.startswith(reply.server.pod + "-")
+            assert reply.server.id == said["server_id"]
+            assert reply.server.pod == pod
         parent.communicate(timeout=20)
         assert parent.returncode == 0
