@@ -58,6 +58,7 @@ def test_nothing_optional_is_imported_by_help() -> None:
         (["probe", "localhost:1", "--endpoints", "a:1"], "instead of a target"),
         (["matrix", "--only", "nosuchrow"], "There is no row 'nosuchrow'"),
         (["matrix", "--pods", "0"], "--pods 0"),
+        (["matrix", "--pods", "1"], "nothing to spread"),
         (["matrix", "--requests", "-1"], "--requests -1"),
         (["matrix", "--cluster", "moon"], "no cluster 'moon'"),
         (["matrix", "--scenarios", "/nowhere"], "no scenario in /nowhere"),

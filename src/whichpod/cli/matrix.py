@@ -64,6 +64,8 @@ def matrix(
     for option, value in (("--pods", pods), ("--requests", requests)):
         if value is not None and value < 1:
             raise UsageError(f"{option} {value} makes no sense.", fix="It takes a number above zero.")
+    if pods == 1:
+        raise UsageError("--pods 1 leaves nothing to spread over.", fix="Give it 2 or more.")
     from whichpod.scenarios.scenario import BUILT_IN, selected
     from whichpod.scenarios.scenario import scenarios as read
 

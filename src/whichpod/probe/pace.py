@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from whichpod.model.plan import Plan
@@ -19,13 +20,12 @@ Send = Callable[[int, int, int], None]
 
 
 class Tickets:
-    """Numbers the RPCs, so that exactly as many as planned are sent."""
+    """Numbers a channel's RPCs, so that exactly as many as planned are sent."""
 
-    def __init__(self, most: int | None, until_ns: int | None, stop: Callable[[], bool]) -> None:
-        self._most = most
+    def __init__(self, numbers: Iterable[int], until_ns: int | None, stop: Callable[[], bool]) -> None:
+        self._numbers = iter(numbers)
         self._until_ns = until_ns
         self._stop = stop
-        self._next = 0
         self._lock = threading.Lock()
 
     def take(self) -> int | None:
@@ -33,26 +33,34 @@ class Tickets:
         if self._stop() or (self._until_ns is not None and time.monotonic_ns() >= self._until_ns):
             return None
         with self._lock:
-            if self._most is not None and self._next >= self._most:
-                return None
-            self._next += 1
-            return self._next - 1
+            return next(self._numbers, None)
 
 
-def closed_loop(plan: Plan, tickets: Tickets, send: Send) -> list[threading.Thread]:
-    """Starts a thread per RPC in flight: each sends its next when the one before has ended."""
+def closed_loop(
+    plan: Plan, until_ns: int | None, stop: Callable[[], bool], send: Send
+) -> list[threading.Thread]:
+    """Starts a thread per RPC in flight: each sends its next when the one before has ended.
 
-    def work(channel: int) -> None:
+    Of a number of RPCs each channel has its share, give or take one: a channel that is quick to connect does
+    not take that of one that is slow.
+    """
+
+    def work(channel: int, tickets: Tickets) -> None:
         while (sequence := tickets.take()) is not None:
             send(sequence, channel, 0)
 
-    needed = plan.channels * plan.concurrency
-    if plan.requests is not None:
-        needed = min(needed, max(plan.requests, plan.channels))
-    threads = [
-        threading.Thread(target=work, args=(i % plan.channels,), name=f"probe-{i}", daemon=True)
-        for i in range(needed)
-    ]
+    threads = []
+    for channel in range(plan.channels):
+        numbers: Iterable[int] = itertools.count(channel, plan.channels)
+        most = plan.concurrency
+        if plan.requests is not None:
+            numbers = range(channel, plan.requests, plan.channels)
+            most = min(most, len(numbers))
+        tickets = Tickets(numbers, until_ns, stop)
+        threads += [
+            threading.Thread(target=work, args=(channel, tickets), name=f"probe-{channel}-{i}", daemon=True)
+            for i in range(most)
+        ]
     for thread in threads:
         thread.start()
     return threads

@@ -20,7 +20,7 @@ import grpc  # after channels, which sets grpc's verbosity  # isort: skip
 
 from whichpod.probe.calls import Call, Calls
 from whichpod.probe.methods import MethodCalls
-from whichpod.probe.pace import Tickets, closed_loop, open_loop
+from whichpod.probe.pace import closed_loop, open_loop
 from whichpod.probe.recorder import Recorder
 from whichpod.probe.sockets import SocketCensus
 
@@ -142,7 +142,7 @@ class _Run:
             threads = open_loop(plan, recorder.began_ns, giving_up, self._send, recorder.dropped)
         else:
             until = recorder.began_ns + round(plan.duration_s * 1e9) if plan.duration_s is not None else None
-            threads = closed_loop(plan, Tickets(plan.requests, until, giving_up.is_set), self._send)
+            threads = closed_loop(plan, until, giving_up.is_set, self._send)
         sample_at, pause = 0.0, SAMPLE_S
         try:
             for thread in threads:
