@@ -151,6 +151,8 @@ def test_failures_are_counted_by_status_and_are_no_target_error() -> None:
     assert report.tally.statuses == {"UNAVAILABLE": 10}
     assert report.end_reason == "target failed"
     assert report.evidence.first_error == "UNAVAILABLE: injected failure"
+    (blamed,) = report.tally.backends.values()
+    assert (blamed.backend.pod, blamed.failed, blamed.done) == ("echo-0", 10, 0)
 
 
 def test_deadlines_are_set() -> None:

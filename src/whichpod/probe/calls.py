@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
@@ -25,6 +26,8 @@ class Answer:
     """The client's address as the server saw it, host only."""
     messages: int
 
+
+SERVER_TRAILER, POD_TRAILER = "x-whichpod-server", "x-whichpod-pod"
 
 Call = Callable[[], Answer]
 """Does one RPC. Raises grpc.RpcError."""
@@ -63,6 +66,15 @@ class Calls:
                 both = channel.stream_stream(names.BIDI_STREAM, send, reply)
                 return lambda: self._answer(both(iter(many), timeout=timeout, metadata=metadata))
 
+    def blamed(self, error: grpc.RpcError) -> Backend | None:
+        """Who failed an RPC, where its trailers tell."""
+        return self._known(*told_in_trailers(error.trailing_metadata()))
+
+    def _known(self, server_id: str, pod: str) -> Backend | None:
+        if not server_id:
+            return None
+        return self._backends.get(server_id) or Backend(server_id, pod)
+
     def _answer(self, replies: Iterable[echo_pb2.EchoReply], messages: int = 0) -> Answer:
         count, last = 0, None
         for reply in replies:
@@ -81,6 +93,19 @@ class Calls:
                 server.id, server.pod, server.pod_ip, server.namespace, server.node, server.zone
             )
         return found
+
+
+def value_of(metadata: Any, name: str) -> str:
+    """A metadata value as text; empty where there is none."""
+    for key, value in metadata or ():
+        if key == name.lower():
+            return value.hex() if isinstance(value, bytes) else str(value)
+    return ""
+
+
+def told_in_trailers(metadata: Any) -> tuple[str, str]:
+    """The server id and the pod that whichpod's servers put in their trailers, of failures too."""
+    return value_of(metadata, SERVER_TRAILER), value_of(metadata, POD_TRAILER)
 
 
 def _host(peer: str) -> str:

@@ -11,11 +11,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from whichpod.model.errors import TargetError, UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.target import Backend, Learnt, Target
-from whichpod.probe.calls import Answer, Call
+from whichpod.probe.calls import Answer, Call, told_in_trailers, value_of
 from whichpod.probe.credentials import wire_metadata
 from whichpod.probe.failures import described, target_error
-
-SERVER_TRAILER, POD_TRAILER = "x-whichpod-server", "x-whichpod-pod"
 
 
 class MethodCalls:
@@ -102,12 +100,19 @@ class MethodCalls:
             for part in self._name.split("."):
                 reply = getattr(reply, part)
             return self._named(str(reply), "", "identity")
+        return self._by_metadata(done)
+
+    def blamed(self, error: grpc.RpcError) -> Backend | None:
+        """Who failed an RPC, where its metadata tells."""
+        return None if self._how == "field" else self._by_metadata(error)
+
+    def _by_metadata(self, done: Any) -> Backend | None:
         if self._how == "header":
-            return self._named(_value(done.initial_metadata(), self._name), "", "header")
+            return self._named(value_of(done.initial_metadata(), self._name), "", "header")
         trailers = done.trailing_metadata()
         if self._how == "trailer":
-            return self._named(_value(trailers, self._name), "", "header")
-        return self._named(_value(trailers, SERVER_TRAILER), _value(trailers, POD_TRAILER), "identity")
+            return self._named(value_of(trailers, self._name), "", "header")
+        return self._named(*told_in_trailers(trailers), "identity")
 
     def _named(self, name: str, pod: str, learnt: Learnt) -> Backend | None:
         if not name:
@@ -116,13 +121,6 @@ class MethodCalls:
         if found is None:
             found = self._backends[name, pod] = Backend(name, pod, learnt=learnt)
         return found
-
-
-def _value(metadata: Any, name: str) -> str:
-    for key, value in metadata or ():
-        if key == name.lower():
-            return value.hex() if isinstance(value, bytes) else str(value)
-    return ""
 
 
 class _Deadline(grpc.StreamStreamClientInterceptor):  # type: ignore[type-arg]

@@ -9,6 +9,7 @@ import grpc
 
 from whichpod.model.errors import TargetError
 from whichpod.model.tally import OK, Observation, Phase, Tally
+from whichpod.model.target import Backend
 from whichpod.probe.calls import Answer
 from whichpod.probe.failures import described, target_error
 
@@ -86,12 +87,19 @@ class Recorder:
                 self.peers[answer.peer] = None
 
     def failed(
-        self, sequence: int, scheduled_ns: int, sent_ns: int, channel: int, error: grpc.RpcError, phase: Phase
+        self,
+        sequence: int,
+        scheduled_ns: int,
+        sent_ns: int,
+        channel: int,
+        error: grpc.RpcError,
+        backend: Backend | None,
+        phase: Phase,
     ) -> None:
-        """An RPC failed."""
+        """An RPC failed; `backend` is who failed it, where that is told."""
         now = time.monotonic_ns()
         status = error.code().name
-        seen = Observation(sequence, scheduled_ns, sent_ns, now, channel, "", None, status, phase)
+        seen = Observation(sequence, scheduled_ns, sent_ns, now, channel, "", backend, status, phase)
         with self._lock:
             if self._closed:
                 return

@@ -186,7 +186,8 @@ class _Run:
         try:
             answer = call()
         except grpc.RpcError as error:
-            recorder.failed(sequence, due, sent, channel, error, "warmup" if warm else "measure")
+            blamed = self._calls.blamed(error)
+            recorder.failed(sequence, due, sent, channel, error, blamed, "warmup" if warm else "measure")
         except ValueError:
             # grpcio says so of a channel that was closed under a call: the run was interrupted.
             if not self._stop.is_set():
