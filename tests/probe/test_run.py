@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 import threading
 
@@ -15,7 +14,7 @@ from whichpod.model.errors import UsageError
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.report import Report
 from whichpod.model.target import Target
-from whichpod.probe.run import Progress, probe
+from whichpod.probe.run import probe
 
 ROUND_ROBIN = {"policy": "round_robin", "warmup": 1}
 
@@ -171,44 +170,6 @@ def test_a_server_that_dies_midway_is_reported() -> None:
     assert report.tally.failed > 0
     assert report.end_reason == "completed"
     assert "refused" in report.evidence.first_error or report.tally.statuses
-
-
-def test_stopping_reports_what_there_is() -> None:
-    stop = threading.Event()
-    seen: list[Progress] = []
-
-    def progress(now: Progress) -> None:
-        seen.append(now)
-        if now.done > 10:
-            stop.set()
-
-    with echo() as server:
-        report = probe(at(server), Plan(requests=None, duration_s=60), progress=progress, stop=stop)
-    assert report.end_reason == "interrupted"
-    assert report.tally.done > 10
-    assert report.tally.balanced_books
-    assert all(a.done <= b.done for a, b in itertools.pairwise(seen))
-
-
-def test_what_hangs_is_in_flight_when_it_is_stopped() -> None:
-    stop = threading.Event()
-    with echo(delay=Delay("fixed", 60)) as server:
-        threading.Timer(0.3, stop.set).start()
-        report = probe(at(server), Plan(requests=3, connections=3, deadline_s=60), stop=stop)
-    assert (report.tally.done, report.tally.in_flight, report.tally.failed) == (0, 3, 0)
-    assert report.tally.balanced_books
-    assert report.end_reason == "interrupted"
-
-
-def test_ctrl_c_reports_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(now: Progress) -> None:
-        if now.done > 5:
-            raise KeyboardInterrupt
-
-    with echo() as server:
-        report = probe(at(server), Plan(requests=None, duration_s=60), progress=interrupt)
-    assert report.end_reason == "interrupted"
-    assert report.tally.done > 5
 
 
 @pytest.mark.parametrize(

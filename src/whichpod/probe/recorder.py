@@ -38,7 +38,8 @@ class Recorder:
         self.target_error: TargetError | None = None
         """Why it can't, where all RPCs failed for such a reason."""
         self._alike = 0
-        self._closed = False
+        self.closed = False
+        """What ends from now on was cut off by us."""
 
     def begin(self) -> None:
         """The measured phase begins."""
@@ -47,19 +48,23 @@ class Recorder:
     def close(self) -> None:
         """What comes from now on was cut off by us: it stays in flight."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             self.ended_ns = self.ended_ns or time.monotonic_ns()
 
-    def started(self, lateness_ns: int = 0) -> None:
-        """An RPC of the measured phase is sent, this long after its time."""
+    def started(self, lateness_ns: int = 0) -> bool:
+        """An RPC of the measured phase is sent, this long after its time; False once the run is over."""
         with self._lock:
+            if self.closed:
+                return False
             self.tally.started()
             self.late_sends += lateness_ns > LATE_NS
+            return True
 
     def dropped(self) -> None:
         """An RPC was due, but too many were in flight."""
         with self._lock:
-            self.tally.drop()
+            if not self.closed:
+                self.tally.drop()
 
     def done(
         self, sequence: int, scheduled_ns: int, sent_ns: int, channel: int, answer: Answer, phase: Phase
@@ -79,7 +84,7 @@ class Recorder:
             answer.messages,
         )
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return
             self._alike, self.target_error = -1, None
             self.tally.add(seen, self.began_ns)
@@ -101,7 +106,7 @@ class Recorder:
         status = error.code().name
         seen = Observation(sequence, scheduled_ns, sent_ns, now, channel, "", backend, status, phase)
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return
             self.tally.add(seen, self.began_ns)
             self.first_error = self.first_error or described(error)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from whichpod.model.plan import Plan
 from whichpod.model.report import EndReason, Evidence, Report, Saturation
+from whichpod.model.tally import Phase
 from whichpod.model.target import Target
 from whichpod.probe.address import parse_address
 from whichpod.probe.channels import Channels, policy_in_force
@@ -28,6 +29,8 @@ PROGRESS_S = 0.1
 SAMPLE_S = 0.25
 SETTLE_S = 1.0
 """How long connections may take to come up after the warm-up before the measuring begins all the same."""
+END_S = 2.0
+"""How long threads may take to end once their RPCs are cancelled."""
 GRACE_S = 0.5
 """How long RPCs in flight may go on when the run is interrupted."""
 SATURATED = 0.8
@@ -69,6 +72,15 @@ def probe(
     return _Run(target, plan, progress, stop or threading.Event()).run()
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A channel that is open, and what does the plan's RPC on it."""
+
+    channel: grpc.Channel
+    channel_id: int
+    call: Call
+
+
 class _Run:
     def __init__(
         self, target: Target, plan: Plan, progress: Callable[[Progress], None] | None, stop: threading.Event
@@ -77,35 +89,34 @@ class _Run:
         self._plan = plan
         self._progress = progress
         self._stop = stop
+        self._giving_up = threading.Event()
         self._calls = MethodCalls(target, plan) if plan.method else Calls(plan)
         self._channels = Channels(target, plan)
         self._recorder = Recorder(target.address, tls=target.tls is not None, method=plan.method)
-        self._sockets = SocketCensus()
-        self._open: list[grpc.Channel] = []
-        self._made: list[Call] = []
+        self._sockets = SocketCensus(target.address)
+        self._lines: list[_Line] = []
+        self._open: set[grpc.Channel] = set()
+        self._threads: list[threading.Thread] = []
+        self._broken: BaseException | None = None
 
     def run(self) -> Report:
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         resolved = resolved_addresses(self._target.address)
-        if isinstance(self._calls, MethodCalls):
-            # On a channel of its own, which is not among those that are counted.
-            with self._channels.make() as channel:
-                self._calls.learn(channel)
-        if not self._plan.new_connection_per_request:
-            self._open = [self._channels.make() for _ in range(self._plan.channels)]
-            self._made = [self._calls.on(channel) for channel in self._open]
-        reason: EndReason = "completed"
-        cpu_s = 0.0
+        cpu_from: float | None = None
         try:
-            self._warm_up()
-            self._recorder.begin()
-            cpu_s = time.process_time()
-            self._measure()
+            self._watch([self._thread(self._prepare)])
+            if not self._giving_up.is_set():
+                self._recorder.begin()
+                cpu_from = time.process_time()
+                self._measure()
         except KeyboardInterrupt:
             self._stop.set()
         finally:
-            cpu_s = time.process_time() - cpu_s
+            cpu_s = 0.0 if cpu_from is None else time.process_time() - cpu_from
             self._end()
+        if self._broken:
+            raise self._broken
+        reason: EndReason = "completed"
         if self._stop.is_set():
             reason = "interrupted"
         elif self._recorder.tally.done == 0:
@@ -115,9 +126,17 @@ class _Run:
             reason = "target failed"
         return self._report(started_at, resolved, reason, cpu_s)
 
-    def _warm_up(self) -> None:
+    def _prepare(self) -> None:
+        if isinstance(self._calls, MethodCalls):
+            # On a channel of its own, which is not among those that are counted.
+            channel = self._channels.make()
+            self._open.add(channel)
+            self._calls.learn(channel)
+            channel.close()
+        if not self._plan.new_connection_per_request:
+            self._lines = [self._line() for _ in range(self._plan.channels)]
         for sequence in range(self._plan.warmup):
-            if self._stop.is_set() or self._recorder.hopeless.is_set():
+            if self._giving_up.is_set() or self._recorder.hopeless.is_set():
                 return
             self._send(sequence, sequence % self._plan.channels, 0, warm=True)
         if self._plan.warmup:
@@ -126,78 +145,97 @@ class _Run:
     def _settle(self) -> None:
         # round_robin rebuilds its picker while connections come up, which costs the first RPCs their turn.
         end, calm_since = time.monotonic() + SETTLE_S, 0.0
-        while (now := time.monotonic()) < end and not self._stop.is_set():
+        while (now := time.monotonic()) < end and not self._giving_up.is_set():
             if not self._sockets.settled():
                 calm_since = 0.0
             elif not calm_since:
                 calm_since = now
             elif now - calm_since > 0.05:
                 return
-            self._stop.wait(0.01)
+            self._giving_up.wait(0.01)
 
     def _measure(self) -> None:
         plan, recorder = self._plan, self._recorder
-        giving_up = threading.Event()
         if plan.open_loop:
-            threads = open_loop(plan, recorder.began_ns, giving_up, self._send, recorder.dropped)
+            started = open_loop(plan, recorder.began_ns, self._giving_up, self._try_to_send, recorder.dropped)
         else:
             until = recorder.began_ns + round(plan.duration_s * 1e9) if plan.duration_s is not None else None
-            threads = closed_loop(plan, until, giving_up.is_set, self._send)
-        sample_at, pause = 0.0, SAMPLE_S
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(PROGRESS_S / 4)
-                    now = time.monotonic()
-                    if now >= sample_at:
-                        self._sockets.sample()
-                        # A sample of many connections takes long; it may take a tenth of the time at most.
-                        pause = max(SAMPLE_S, 10 * (time.monotonic() - now))
-                        sample_at = time.monotonic() + pause
-                        self._tell()
-                    if self._stop.is_set() or recorder.hopeless.is_set():
-                        giving_up.set()
-                        self._wait_for(threads)
-                        return
-        except KeyboardInterrupt:
-            self._stop.set()
-            giving_up.set()
-            self._wait_for(threads)
+            started = closed_loop(plan, until, self._giving_up.is_set, self._try_to_send)
+        self._threads += started
+        self._watch(started, told=True)
 
-    @staticmethod
-    def _wait_for(threads: list[threading.Thread]) -> None:
-        end = time.monotonic() + GRACE_S
+    def _thread(self, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=self._guarded, args=(work,), name="probe", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """What goes wrong in a thread is raised in the caller's."""
+        try:
+            work()
+        except BaseException as error:
+            # What fails once we have closed the channels fails for that reason.
+            if not self._recorder.closed:
+                self._broken = self._broken or error
+            self._giving_up.set()
+
+    def _try_to_send(self, sequence: int, channel: int, due_ns: int) -> None:
+        self._guarded(lambda: self._send(sequence, channel, due_ns))
+
+    def _watch(self, threads: list[threading.Thread], *, told: bool = False) -> None:
+        """Samples and tells until the threads end; cuts them short where nothing is to be gained."""
+        sample_at = tell_at = 0.0
         for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
+            while thread.is_alive():
+                thread.join(PROGRESS_S / 4)
+                now = time.monotonic()
+                if told and now >= tell_at:
+                    self._tell()
+                    tell_at = now + PROGRESS_S
+                if now >= sample_at:
+                    self._sockets.sample()
+                    # A sample of many connections takes long; it may take a tenth of the time at most.
+                    sample_at = time.monotonic() + max(SAMPLE_S, 10 * (time.monotonic() - now))
+                if self._stop.is_set() or self._recorder.hopeless.is_set() or self._broken:
+                    self._giving_up.set()
+                    _join(threads, GRACE_S)
+                    return
+        if told:
+            self._tell()
+
+    def _line(self) -> _Line:
+        channel, channel_id = self._sockets.adopt(self._channels.make)
+        self._open.add(channel)
+        if self._recorder.closed:
+            channel.close()
+        return _Line(channel, channel_id, self._calls.on(channel))
+
+    def _retire(self, line: _Line) -> None:
+        self._sockets.sample()
+        line.channel.close()
+        self._sockets.disown(line.channel_id)
+        self._open.discard(line.channel)
 
     def _send(self, sequence: int, channel: int, due_ns: int, *, warm: bool = False) -> None:
         """Does one RPC and records its end."""
         recorder = self._recorder
-        own: grpc.Channel | None = None
-        if self._plan.new_connection_per_request:
-            own = self._channels.make()
-            call = self._calls.on(own)
-        else:
-            call = self._made[channel]
+        phase: Phase = "warmup" if warm else "measure"
+        once = self._line() if self._plan.new_connection_per_request else None
+        line = once or self._lines[channel]
         sent = time.monotonic_ns()
         due = due_ns or sent
-        if not warm:
-            recorder.started(sent - due)
         try:
-            answer = call()
+            if not warm and not recorder.started(sent - due):
+                return
+            answer = line.call()
         except grpc.RpcError as error:
-            blamed = self._calls.blamed(error)
-            recorder.failed(sequence, due, sent, channel, error, blamed, "warmup" if warm else "measure")
-        except ValueError:
-            # grpcio says so of a channel that was closed under a call: the run was interrupted.
-            if not self._stop.is_set():
-                raise
+            recorder.failed(sequence, due, sent, channel, error, self._calls.blamed(error), phase)
         else:
-            recorder.done(sequence, due, sent, channel, answer, "warmup" if warm else "measure")
+            recorder.done(sequence, due, sent, channel, answer, phase)
         finally:
-            if own is not None:
-                self._sockets.sample()
-                own.close()
+            if once:
+                self._retire(once)
 
     def _tell(self) -> None:
         if self._progress:
@@ -206,11 +244,14 @@ class _Run:
             self._progress(Progress(done, failed, self._plan.requests, elapsed))
 
     def _end(self) -> None:
+        """Closes everything, which cancels what is in flight, and leaves no thread behind."""
+        self._giving_up.set()
         self._recorder.close()
-        if self._open:
+        if self._lines:
             self._sockets.sample()
-        for channel in self._open:
+        for channel in tuple(self._open):
             channel.close()
+        _join(self._threads, END_S)
 
     def _report(self, started_at: str, resolved: tuple[str, ...], reason: EndReason, cpu_s: float) -> Report:
         recorder = self._recorder
@@ -238,3 +279,9 @@ class _Run:
             duration_s=duration_s,
             end_reason=reason,
         )
+
+
+def _join(threads: list[threading.Thread], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))

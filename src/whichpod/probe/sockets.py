@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import grpc
 from grpc_channelz.v1 import channelz, channelz_pb2
 
 _ask: Any = channelz.ChannelzServicer  # type: ignore[attr-defined]  # the stubs lack it
 MOST_PEERS = 1000
+_MAKING = threading.Lock()
+"""One channel is made at a time, so that the new one is known from the rest."""
+_last_known = 0
+"""The highest id of a channel that was there when the last one was made."""
 
 
 class _NoContext:
@@ -23,10 +28,12 @@ class _NoContext:
 
 
 class SocketCensus:
-    """Counts from its making on: channels that were there before are others'. Thread-safe."""
+    """Counts the connections of the channels that it makes, and of no other in the process. Thread-safe."""
 
-    def __init__(self) -> None:
-        self._others = {channel.ref.channel_id for channel in _top_channels()}
+    def __init__(self, target: str) -> None:
+        # A name without a scheme is shown with gRPC's default one.
+        self._targets = (target, f"dns:///{target}")
+        self._ours: set[int] = set()
         self._seen: set[int] = set()
         self._lock = threading.Lock()
         self.most_open = 0
@@ -39,9 +46,31 @@ class SocketCensus:
         """Different connections found in all samples."""
         return len(self._seen)
 
+    def adopt(self, make: Callable[[], grpc.Channel]) -> tuple[grpc.Channel, int]:
+        """Makes a channel whose connections count, and returns it with its channelz id.
+
+        It is the one with the target's name among those that are new: an xds channel brings another one
+        along, to its control plane.
+        """
+        global _last_known
+        with _MAKING:
+            _last_known = max((c.ref.channel_id for c in _top_channels(_last_known + 1)), default=_last_known)
+            channel = make()
+            new = list(_top_channels(_last_known + 1))
+        named = [c for c in new if c.data.target in self._targets] or new
+        channel_id = max((c.ref.channel_id for c in named), default=0)
+        with self._lock:
+            self._ours.add(channel_id)
+        return channel, channel_id
+
+    def disown(self, channel_id: int) -> None:
+        """A channel is closed."""
+        with self._lock:
+            self._ours.discard(channel_id)
+
     def sample(self) -> None:
         """Looks once."""
-        found = dict(self._open_sockets())
+        found = {ref.socket_id: ref.name for s in self._subchannels() for ref in s.socket_ref}
         with self._lock:
             self._seen |= found.keys()
             self.most_open = max(self.most_open, len(found))
@@ -54,14 +83,23 @@ class SocketCensus:
         connecting = channelz_pb2.ChannelConnectivityState.CONNECTING
         return all(s.data.state.state != connecting for s in self._subchannels())
 
-    def _open_sockets(self) -> Iterator[tuple[int, str]]:
-        for subchannel in self._subchannels():
+    def streams(self, channel_id: int) -> dict[int, tuple[str, int]]:
+        """Per open connection of one channel: its remote address, and the RPCs that were started on it."""
+        found: dict[int, tuple[str, int]] = {}
+        channel = _channel(channel_id)
+        for subchannel in _below([channel] if channel else []):
             for ref in subchannel.socket_ref:
-                yield ref.socket_id, ref.name
+                request = channelz_pb2.GetSocketRequest(socket_id=ref.socket_id)
+                answer = _ask.GetSocket(request, _NoContext())
+                if answer is not None:
+                    found[ref.socket_id] = (_remote(ref.name), answer.socket.data.streams_started)
+        return found
 
     def _subchannels(self) -> Iterator[Any]:
-        ours = [c for c in _top_channels() if c.ref.channel_id not in self._others]
-        yield from _below(ours)
+        with self._lock:
+            ours = set(self._ours)
+        if ours:
+            yield from _below(c for c in _top_channels(min(ours)) if c.ref.channel_id in ours)
 
 
 def _below(channels: Iterable[Any]) -> Iterator[Any]:
@@ -71,16 +109,15 @@ def _below(channels: Iterable[Any]) -> Iterator[Any]:
             answer = _ask.GetSubchannel(request, _NoContext())
             if answer is not None:  # it may have gone meanwhile
                 yield answer.subchannel
-        nested = []
-        for ref in channel.channel_ref:
-            answer = _ask.GetChannel(channelz_pb2.GetChannelRequest(channel_id=ref.channel_id), _NoContext())
-            if answer is not None:
-                nested.append(answer.channel)
-        yield from _below(nested)
+        yield from _below(found for ref in channel.channel_ref if (found := _channel(ref.channel_id)))
 
 
-def _top_channels() -> Iterator[Any]:
-    start = 0
+def _channel(channel_id: int) -> Any | None:
+    answer = _ask.GetChannel(channelz_pb2.GetChannelRequest(channel_id=channel_id), _NoContext())
+    return answer and answer.channel
+
+
+def _top_channels(start: int = 0) -> Iterator[Any]:
     while True:
         answer = _ask.GetTopChannels(channelz_pb2.GetTopChannelsRequest(start_channel_id=start), _NoContext())
         if answer is None:
