@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from whichpod.model.errors import TargetError, UsageError
 from whichpod.probe.address import Address, parse_address
 from whichpod.probe.endpoints import consecutive, parse_endpoints
+
+BOOTSTRAP = '{"node": {"id": "a"}, "xds_servers": [{"server_uri": "127.0.0.1:1"}]}'
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,9 @@ def test_targets(target: str, address: Address) -> None:
         ("ipv4:", "no host"),
         ("ipv6:10.0.0.1:1", "no IPv6 address"),
         ("unix:", "no socket"),
+        ("unix:/" + "x" * 107, "107 bytes"),
+        ("dns://a:b:c/echo:1", "dns://a:b:c/echo:1.*brackets"),
+        ("dns://10.0.0.1:0/echo:1", "0 is no port"),
         ("xds:echo", "xds:///"),
         ("two words:1", "no host"),
     ],
@@ -65,8 +71,27 @@ def test_xds_needs_a_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UsageError, match="bootstrap"):
         parse_address("xds:///echo:1")
-    monkeypatch.setenv("GRPC_XDS_BOOTSTRAP_CONFIG", "{}")
+    monkeypatch.setenv("GRPC_XDS_BOOTSTRAP_CONFIG", BOOTSTRAP)
     assert parse_address("xds:///echo:1").host == "echo:1"
+    with pytest.raises(UsageError, match="names nothing"):
+        parse_address("xds:///")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"xds_servers": []}', '{"xds_servers": [{}]}', "1"])
+def test_what_is_no_bootstrap_is_refused(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("GRPC_XDS_BOOTSTRAP", raising=False)
+    monkeypatch.setenv("GRPC_XDS_BOOTSTRAP_CONFIG", text)
+    with pytest.raises(UsageError, match="CONFIG is no xDS bootstrap"):
+        parse_address("xds:///echo:1")
+    file = tmp_path / "bootstrap.json"
+    file.write_text(text)
+    monkeypatch.setenv("GRPC_XDS_BOOTSTRAP", str(file))
+    monkeypatch.setenv("GRPC_XDS_BOOTSTRAP_CONFIG", BOOTSTRAP)
+    with pytest.raises(UsageError, match=r"bootstrap\.json is no xDS bootstrap"):
+        parse_address("xds:///echo:1")
+    file.unlink()
+    with pytest.raises(UsageError, match="can't be read: No such file"):
+        parse_address("xds:///echo:1")
 
 
 @given(st.text())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import json
+import socketserver
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -10,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
 from tests.certificates import authority, issued, needs_openssl
@@ -17,6 +22,7 @@ from tests.servers import echo, tcp
 from whichpod.model.errors import TargetError, UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.target import Target, Tls
+from whichpod.probe.failures import described
 from whichpod.probe.run import probe
 
 SOON = Plan(requests=50, deadline_s=0.3)
@@ -71,6 +77,91 @@ def test_grpc_without_the_echo_service() -> None:
     server.start()
     assert "no echo service" in error_of(f"127.0.0.1:{port}")
     server.stop(0).wait()
+
+
+@contextmanager
+def http2(status: int) -> Iterator[int]:
+    """Speaks HTTP/2 and answers every request with a page."""
+
+    class Pages(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+            connection.initiate_connection()
+            self.request.sendall(connection.data_to_send())
+            while data := self.request.recv(65535):
+                for event in connection.receive_data(data):
+                    if isinstance(event, h2.events.RequestReceived):
+                        assert event.stream_id
+                        head = [(":status", str(status)), ("content-type", "text/html")]
+                        connection.send_headers(event.stream_id, head, end_stream=True)
+                self.request.sendall(connection.data_to_send())
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Pages) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join(5)
+
+
+@pytest.mark.parametrize("status", [301, 404, 405])
+def test_http2_without_grpc(status: int) -> None:
+    with http2(status) as port:
+        assert f"not gRPC (it answers with HTTP status {status})" in error_of(f"127.0.0.1:{port}")
+
+
+def test_what_a_proxy_may_say_for_a_moment_is_a_result() -> None:
+    with http2(503) as port:
+        report = probe(Target(f"127.0.0.1:{port}"), Plan(requests=10))
+    assert report.tally.statuses == {"UNAVAILABLE": 10}
+
+
+def test_no_such_socket(tmp_path: Path) -> None:
+    assert "no such socket" in error_of(f"unix:{tmp_path}/none")
+
+
+def test_control_planes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bootstrap(port: int) -> None:
+        server = {"server_uri": f"127.0.0.1:{port}", "channel_creds": [{"type": "insecure"}]}
+        monkeypatch.setenv("GRPC_XDS_BOOTSTRAP_CONFIG", json.dumps({"node": {}, "xds_servers": [server]}))
+
+    with tcp(b"") as port:
+        bootstrap(port)
+    assert f"control plane at 127.0.0.1:{port} tells nothing" in error_of("xds:///echo:1")
+    with echo() as server:
+        bootstrap(server.port)
+        said = error_of("xds:///echo:1")
+    assert f"127.0.0.1:{server.port} tells nothing of xds:///echo:1" in said
+
+
+class Said(grpc.RpcError):
+    def __init__(self, details: str) -> None:
+        self._details = details
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return self._details
+
+
+@pytest.mark.parametrize(
+    ("details", "shown"),
+    [
+        ("", "UNAVAILABLE"),
+        ("busy", "UNAVAILABLE: busy"),
+        ("two\n lines\x1b[31m\x00", "UNAVAILABLE: two lines [31m"),
+        ("failed to connect to all addresses; last error: INTERNAL: ipv4:10.0.0.1:1: Too many open files",
+         "UNAVAILABLE: ipv4:10.0.0.1:1: Too many open files"),
+        ("connections to all backends failing; last error: UNKNOWN: x", "UNAVAILABLE: x"),
+        ("x" * 1000, "UNAVAILABLE: " + "x" * 300),
+    ],
+)  # fmt: skip
+def test_details_are_shown_without_wrapping_and_for_a_terminal(details: str, shown: str) -> None:
+    assert described(Said(details)) == shown
 
 
 @needs_openssl

@@ -9,7 +9,9 @@ import pytest
 
 from tests.servers import echo, echoes, served
 from whichpod.echo.faults import Delay, Failure
+from whichpod.echo.identity import Identity
 from whichpod.echo.server import EchoServer
+from whichpod.echo.settings import ServerSettings
 from whichpod.model.errors import UsageError
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.report import Report
@@ -60,6 +62,24 @@ def test_a_service_config_is_obeyed() -> None:
     with echoes(2) as servers:
         report = probe(listed(servers), Plan(requests=20, warmup=1, service_config=config))
     assert counts(report) == {"echo-0": 10, "echo-1": 10}
+
+
+@pytest.mark.parametrize(
+    ("config", "policy"),
+    [
+        ("", "pick_first"),
+        (
+            '{"loadBalancingConfig": [{"made_up": {}}, {"round_robin": {}}, {"pick_first": {}}]}',
+            "round_robin",
+        ),
+        ('{"loadBalancingPolicy": "ROUND_ROBIN"}', "round_robin"),
+    ],
+)
+def test_the_policy_in_force_is_the_first_that_grpc_knows(config: str, policy: str) -> None:
+    with echoes(2) as servers:
+        report = probe(listed(servers), Plan(requests=10, warmup=1, service_config=config))
+    assert report.evidence.policy == policy
+    assert len(counts(report)) == (2 if policy == "round_robin" else 1)
 
 
 def test_each_channel_has_a_connection_of_its_own_and_they_are_counted() -> None:
@@ -135,6 +155,13 @@ def test_open_loop_shows_a_stall_in_p99() -> None:
     assert report.tally.latency.percentile(1) < 500_000_000
 
 
+@pytest.mark.parametrize(("seconds", "rate", "due"), [(0.1, 1.0, 1), (0.3, 100.0, 30), (0.25, 10.0, 3)])
+def test_open_loop_sends_what_is_due_within_the_time(seconds: float, rate: float, due: int) -> None:
+    with echo() as server:
+        report = probe(at(server), Plan(requests=None, duration_s=seconds, rate=rate))
+    assert report.tally.scheduled == due
+
+
 def test_open_loop_drops_what_finds_no_room_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whichpod.probe.pace.OPEN_IN_FLIGHT", 2)
     with echo(delay=Delay("fixed", 0.2)) as server:
@@ -152,6 +179,19 @@ def test_failures_are_counted_by_status_and_are_no_target_error() -> None:
     assert report.evidence.first_error == "UNAVAILABLE: injected failure"
     (blamed,) = report.tally.backends.values()
     assert (blamed.backend.pod, blamed.failed, blamed.done) == ("echo-0", 10, 0)
+
+
+def test_a_server_that_fails_first_is_known_in_full_once_it_answers() -> None:
+    fields = {"POD_NAME": "echo-0", "POD_IP": "10.0.0.7", "ZONE": "b"}
+    settings = ServerSettings(host="127.0.0.1", port=0, failure=Failure(0.5, "INTERNAL"), seed=2)
+    server = EchoServer(settings, Identity.from_env(fields))
+    server.start()
+    report = probe(at(server), Plan(requests=30))
+    server.drain(0)
+    (backend,) = report.tally.backends.values()
+    assert backend.failed > 0
+    assert backend.done > 0
+    assert (backend.backend.ip, backend.backend.zone) == ("10.0.0.7", "b")
 
 
 def test_deadlines_are_set() -> None:
@@ -183,6 +223,12 @@ def test_a_server_that_dies_midway_is_reported() -> None:
         (Plan(metadata=(("Bad Key", "1"),)), "not allowed"),
         (Plan(metadata=(("k", "\x01"),)), "printable"),
         (Plan(metadata=(("k-bin", "?"),)), "base64"),
+        (Plan(metadata=(("-bin", "AAE="),)), "not allowed"),
+        (Plan(metadata=(("te", "x"),)), "transport's own"),
+        (Plan(metadata=(("host", "x"),)), "(?s)transport's own.*--authority"),
+        (Plan(service_config='{"loadBalancing": []}'), "no field 'loadBalancing'"),
+        (Plan(service_config='{"methodConfig": [{"wait_for_ready": true}]}'), "no field 'wait_for_ready'"),
+        (Plan(service_config='{"loadBalancingConfig": "round_robin"}'), "should be array"),
     ],
 )
 def test_bad_plans_are_refused_before_anything_is_sent(plan: Plan, said: str) -> None:

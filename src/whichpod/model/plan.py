@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +23,8 @@ class Stream(StrEnum):
 
 POLICIES = ("pick_first", "round_robin", "weighted_round_robin", "ring_hash_experimental")
 """Client policies that grpcio has compiled in; others go through a service config."""
+MOST_PAYLOAD = 2_000_000_000
+"""Bytes; Protobuf allows a message of 2 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class Plan:
     connections: int = 1
     """Channels per client; each has a TCP connection of its own."""
     concurrency: int = 1
-    """RPCs in flight per channel in closed loop; in open loop at most this many per channel, further ones
-    count as dropped."""
+    """RPCs in flight per channel in closed loop. In open loop what is due beyond this many, or beyond 100 if
+    that is more, counts as dropped."""
     policy: str = ""
     """A gRPC client policy by name; empty leaves gRPC's default, pick_first."""
     service_config: str = ""
@@ -85,11 +88,16 @@ class Plan:
             "--messages": self.messages, "--deadline": self.deadline_s,
         }  # fmt: skip
         for option, value in counts.items():
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{option} {value:g} makes no sense.", fix="It takes a number above zero.")
         for option, value in {"--payload-size": self.payload_size, "--warmup": self.warmup}.items():
             if value < 0:
                 raise UsageError(f"{option} {value} makes no sense.", fix="It takes zero or more.")
+        if self.payload_size > MOST_PAYLOAD:
+            raise UsageError(
+                f"--payload-size {self.payload_size} is more than a message holds.",
+                fix=f"It takes {MOST_PAYLOAD} bytes at most.",
+            )
         if self.policy and self.service_config:
             raise UsageError(
                 "--policy and --service-config exclude each other.", fix="Name the policy in the config."

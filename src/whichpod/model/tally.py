@@ -140,6 +140,8 @@ class Tally:
         entry = self.backends.get(seen.backend.id)
         if entry is None:
             entry = self.backends[seen.backend.id] = BackendTally(seen.backend, first_ns=at, last_ns=at)
+        elif seen.backend.ip and not entry.backend.ip:
+            entry.backend = seen.backend  # a failure's trailers tell less than an answer
         entry.first_ns, entry.last_ns = min(entry.first_ns, at), max(entry.last_ns, at)
         return entry
 

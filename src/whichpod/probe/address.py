@@ -6,16 +6,20 @@ Source: gRPC Name Resolution, https://github.com/grpc/grpc/blob/master/doc/namin
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from whichpod.model.errors import UsageError
+from whichpod.probe.bootstrap import check_bootstrap
 
 Scheme = Literal["dns", "ipv4", "ipv6", "unix", "unix-abstract", "xds"]
 DEFAULT_PORT = 443
 """The port that gRPC takes where a dns name has none."""
+DNS_PORT = 53
+"""And where the DNS server of dns://SERVER/name has none."""
+_LONGEST_SOCKET = 107
+"""Bytes of a socket's path (sun_path of unix(7), less its end)."""
 _EXAMPLES = (
     "Write host:port, dns:///name:port, dns://SERVER/name:port, ipv4:a:p,b:p, unix:PATH or xds:///name:port."
 )
@@ -48,15 +52,13 @@ def parse_address(target: str) -> Address:
             path = rest.removeprefix("//") if scheme == "unix" else rest
             if not path:
                 raise _bad(target, "it names no socket")
+            if len(path.encode()) > _LONGEST_SOCKET:
+                raise _bad(target, f"a socket's path has {_LONGEST_SOCKET} bytes at most")
             return Address(scheme, host=path)
         case "xds":
             if not rest.startswith("//"):
                 raise _bad(target, "an xds target starts with xds:///")
-            if not (os.environ.get("GRPC_XDS_BOOTSTRAP") or os.environ.get("GRPC_XDS_BOOTSTRAP_CONFIG")):
-                raise UsageError(
-                    f"{target} needs an xDS bootstrap.",
-                    fix="Set GRPC_XDS_BOOTSTRAP to its file, or GRPC_XDS_BOOTSTRAP_CONFIG to its content.",
-                )
+            check_bootstrap(target)
             parts = urlsplit(target)
             if not parts.path.strip("/"):
                 raise _bad(target, "it names nothing")
@@ -75,6 +77,8 @@ def _dns(target: str, rest: str) -> Address:
         authority, slash, rest = rest[2:].partition("/")
         if not slash:
             raise _bad(target, "after dns://SERVER comes /name:port")
+        if authority:
+            split_host_port(authority, target, default=DNS_PORT)
     host, port = split_host_port(rest, target, default=DEFAULT_PORT)
     return Address("dns", authority=authority, host=host, port=port)
 

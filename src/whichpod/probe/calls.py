@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import grpc
@@ -46,7 +47,7 @@ class Calls:
         """The plan's RPC on a channel."""
         request = echo_pb2.EchoRequest(payload=self._payload)
         asked = echo_pb2.ServerStreamRequest(payload=self._payload, messages=self._plan.messages)
-        many = [request] * self._plan.messages
+        most = self._plan.messages
         reply, timeout, metadata = echo_pb2.EchoReply.FromString, self._plan.deadline_s, self._metadata
         send = echo_pb2.EchoRequest.SerializeToString
         match self._plan.stream:
@@ -56,7 +57,7 @@ class Calls:
             case Stream.CLIENT:
                 upward = channel.stream_unary(names.CLIENT_STREAM, send, reply)
                 return lambda: self._answer(
-                    [upward(iter(many), timeout=timeout, metadata=metadata)], messages=len(many)
+                    [upward(repeat(request, most), timeout=timeout, metadata=metadata)], messages=most
                 )
             case Stream.SERVER:
                 ask = echo_pb2.ServerStreamRequest.SerializeToString
@@ -64,7 +65,7 @@ class Calls:
                 return lambda: self._answer(downward(asked, timeout=timeout, metadata=metadata))
             case Stream.BIDI:
                 both = channel.stream_stream(names.BIDI_STREAM, send, reply)
-                return lambda: self._answer(both(iter(many), timeout=timeout, metadata=metadata))
+                return lambda: self._answer(both(repeat(request, most), timeout=timeout, metadata=metadata))
 
     def blamed(self, error: grpc.RpcError) -> Backend | None:
         """Who failed an RPC, where its trailers tell."""

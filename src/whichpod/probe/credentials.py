@@ -13,6 +13,11 @@ from whichpod.model.pem import read_pair, read_roots
 from whichpod.model.target import Tls
 
 _KEY = re.compile(r"[0-9a-z_.\-]+")
+_TRANSPORTS = (
+    "connection", "content-length", "content-type", "host", "keep-alive", "proxy-connection", "te",
+    "transfer-encoding", "upgrade", "user-agent",
+)  # fmt: skip
+"""Dropped by gRPC without a word, or forbidden in HTTP/2 (RFC 9113, 8.2.2)."""
 _VALUE = re.compile(r"[\x20-\x7e]*")
 
 
@@ -35,13 +40,18 @@ def wire_metadata(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str | 
     """
     found: list[tuple[str, str | bytes]] = []
     for key, value in pairs:
-        if not _KEY.fullmatch(key):
+        if not _KEY.fullmatch(key) or key == "-bin":
             raise UsageError(
                 f"The metadata key {key!r} is not allowed.", fix="Use a-z, 0-9, '-', '_' and '.'."
             )
         if key.startswith("grpc-"):
             raise UsageError(
                 f"The metadata key {key} is gRPC's own.", fix="Keys that start with grpc- are reserved."
+            )
+        if key in _TRANSPORTS:
+            raise UsageError(
+                f"The metadata key {key} is the transport's own.",
+                fix="Use --authority." if key == "host" else "Use another key, such as x-" + key + ".",
             )
         if key.endswith("-bin"):
             try:

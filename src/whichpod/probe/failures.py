@@ -9,13 +9,28 @@ import grpc
 from whichpod.model.errors import TargetError
 
 _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED: ([^:]+)")
-_NOISE = re.compile(r"^failed to connect to all addresses; last error: (UNKNOWN|UNAVAILABLE): ")
+_NOISE = re.compile(
+    r"^(failed to connect to all addresses|connections to all backends failing); last error: "
+)
+_CODE = re.compile(r"^[A-Z_]+: (?=\S)")
+_HTTP = re.compile(r"^Received http2 header with status: (\d+)")
+_NOT_GRPC = (*range(300, 400), 400, 404, 405, 411, 413, 415)
+"""HTTP status codes of a server that knows nothing of gRPC. Others may be a proxy's, for a moment."""
+_NO_XDS = re.compile(r"xDS channel|XdsClient|[LRCE]DS resource")
+_XDS_SERVER = re.compile(r"xDS channel for server ([^ ]+):")
 
 
 def described(error: grpc.RpcError) -> str:
     """Status and details of an RPC's failure, without gRPC's wrapping."""
-    details = _NOISE.sub("", str(error.details() or ""))
+    details, wrapped = _NOISE.subn("", _printable(str(error.details() or "")))
+    if wrapped:
+        details = _CODE.sub("", details)
     return f"{error.code().name}: {details[:300]}" if details else str(error.code().name)
+
+
+def _printable(text: str) -> str:
+    # gRPC passes on what a server sent; a terminal must not act on it.
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def target_error(target: str, error: grpc.RpcError, *, tls: bool, method: str = "") -> TargetError | None:
@@ -25,6 +40,12 @@ def target_error(target: str, error: grpc.RpcError, *, tls: bool, method: str = 
     """
     details = str(error.details() or "")
     status = error.code()
+    http = _HTTP.match(details)
+    if http and int(http[1]) in _NOT_GRPC:
+        return TargetError(
+            f"{target} speaks HTTP/2, but not gRPC (it answers with HTTP status {http[1]}).",
+            fix="Check the host, the port and --authority.",
+        )
     if status is grpc.StatusCode.UNIMPLEMENTED and method:
         return TargetError(
             f"{target} has no method {method} (UNIMPLEMENTED).",
@@ -42,10 +63,19 @@ def target_error(target: str, error: grpc.RpcError, *, tls: bool, method: str = 
         )
     if status is not grpc.StatusCode.UNAVAILABLE:
         return None
+    if target.startswith("xds:") and _NO_XDS.search(details):
+        server = _XDS_SERVER.search(details)
+        at = f" at {server[1]}" if server else ""
+        return TargetError(
+            f"The control plane{at} tells nothing of {target}: {_last_reason(details)}",
+            fix="Check the bootstrap (GRPC_XDS_BOOTSTRAP), the control plane, and the name.",
+        )
     if "resolving" in details or "resolution" in details or "Domain name not found" in details:
         return TargetError(
             f"The name in {target} does not resolve.", fix="Check the name and the DNS server."
         )
+    if "connect failed" in details and "No such file" in details:
+        return TargetError(f"Nothing listens at {target} (no such socket).", fix="Check the path.")
     if "Connection refused" in details:
         return TargetError(
             f"Nothing listens at {target} (connection refused).", fix="Check the host and the port."
@@ -64,6 +94,12 @@ def target_error(target: str, error: grpc.RpcError, *, tls: bool, method: str = 
         why = described(error).partition(": ")[2]
         return TargetError(f"No connection to {target}: {why}", fix="Check the host and the port.")
     return None
+
+
+def _last_reason(details: str) -> str:
+    """The innermost of causes that gRPC strings together."""
+    text = _printable(details).partition(" (node ID:")[0]
+    return text.rpartition("Failed to connect to remote host: ")[2].rpartition("channel in ")[2][:200]
 
 
 def _tls_error(target: str, details: str) -> TargetError:

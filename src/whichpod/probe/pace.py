@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -105,6 +106,11 @@ def _schedule(plan: Plan, began_ns: int) -> Iterator[tuple[int, int]]:
     """(sequence, when it is due): evenly spaced."""
     assert plan.rate is not None
     gap_ns = 1e9 / plan.rate
-    total = plan.requests if plan.requests is not None else round((plan.duration_s or 0) * plan.rate)
+    total = plan.requests if plan.requests is not None else _due_within(plan.duration_s or 0, plan.rate)
     for sequence in range(total):
         yield sequence, began_ns + round(sequence * gap_ns)
+
+
+def _due_within(seconds: float, rate: float) -> int:
+    """How many are due before the time is over. The first is due at once."""
+    return max(1, math.ceil(seconds * rate - 1e-6))

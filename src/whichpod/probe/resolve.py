@@ -8,10 +8,8 @@ import ipaddress
 import socket
 
 from whichpod.model.target import Target
-from whichpod.probe.address import parse_address, split_host_port
+from whichpod.probe.address import DNS_PORT, parse_address, split_host_port
 from whichpod.probe.dns_query import AAAA, A, DnsError, ask
-
-DNS_PORT = 53
 
 
 def resolved_addresses(target: str) -> tuple[str, ...]:

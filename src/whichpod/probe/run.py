@@ -13,7 +13,7 @@ from whichpod.model.report import EndReason, Evidence, Report, Saturation
 from whichpod.model.tally import Phase
 from whichpod.model.target import Target
 from whichpod.probe.address import parse_address
-from whichpod.probe.channels import Channels, policy_in_force
+from whichpod.probe.channels import Channels
 from whichpod.probe.environment import environment
 from whichpod.probe.resolve import resolved_addresses
 
@@ -23,6 +23,7 @@ from whichpod.probe.calls import Call, Calls
 from whichpod.probe.methods import MethodCalls
 from whichpod.probe.pace import closed_loop, open_loop
 from whichpod.probe.recorder import Recorder
+from whichpod.probe.service_config import policy_in_force
 from whichpod.probe.sockets import SocketCensus
 
 PROGRESS_S = 0.1
