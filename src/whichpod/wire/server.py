@@ -1,0 +1,284 @@
+"""The server's side of a connection."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from whichpod.wire import frames, settings
+from whichpod.wire.block import Block
+from whichpod.wire.connection import Connection
+from whichpod.wire.encoder import Fields
+from whichpod.wire.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from whichpod.wire.events import Opened
+from whichpod.wire.limits import Limits
+from whichpod.wire.pattern import Pattern
+from whichpod.wire.stream import Stream
+from whichpod.wire.templates import Reply
+
+GAPS = 32
+KEPT_SHAPES = 1_024
+DRAIN_PING = b"drained?"
+
+
+def _collected(_head: Block) -> bool:
+    return False
+
+
+class ServerConnection(Connection):
+    """Answers streams. A request comes as its Stream once it is complete; where `streams(head)` says so, as
+    Opened, Body and Ended. Failed tells that a request which was handed over needs no answer any more.
+    """
+
+    _serves = True
+
+    def __init__(
+        self, now: int, limits: Limits | None = None, *, streams: Callable[[Block], bool] = _collected
+    ) -> None:
+        super().__init__(now, limits)
+        self._is_streamed = streams
+        self._expected = 1
+        self._shapes_kept = 0
+        self._shapes: dict[Reply, dict[int, tuple[bytes, ...]]] = {}
+        # Ranges of ids that the client left out, to tell a stream that ended from one that never was.
+        self._gaps: deque[range] = deque(maxlen=GAPS)
+        self._final_id: int | None = None
+        self._drain_since: int | None = None
+        self._introduce({settings.MAX_CONCURRENT_STREAMS: self.limits.streams})
+
+    # Answers.
+
+    def respond(self, stream: Stream, reply: Reply, body: bytes) -> bool:
+        """Sends a whole response, or queues it where the windows are shut.
+
+        False when the stream is gone, which is no fault: the client's reset may be an event not yet seen.
+        Raises LocalProtocolError for a second response.
+        """
+        return self.responses(reply, ((stream, body),)) == 1
+
+    def responses(self, reply: Reply, answers: Iterable[tuple[Stream, bytes]]) -> int:
+        """Sends a response for each stream with its body, all with the same reply. Says for how many; the
+        others are gone. One call for many costs least."""
+        streams, out, waiting = self._streams, self._out, self._waiting
+        pack_id, most_out = frames.pack_id, self._most_out
+        shapes = self._shapes.get(reply, {})
+        count = 0
+        for stream, body in answers:
+            stream_id = stream.id
+            if streams.get(stream_id) is not stream:
+                continue
+            if stream.answered:
+                raise LocalProtocolError(f"Stream {stream_id} is answered already.", stream_id=stream_id)
+            count += 1
+            size = len(body)
+            window = self._window
+            blocked = size > window or size > self._largest or waiting or self._out_size >= most_out
+            shape = shapes.get(size)
+            if blocked or shape is None:
+                # Nothing may be encoded that isn't sent: the peer's table would not follow.
+                if blocked or not size or reply.large:
+                    stream.answered = True
+                    self._send_head(stream, reply.head, end=False)
+                    self._queue(stream, body, end=True, tail=reply.trailers)
+                    shapes = self._shapes.get(reply, {})
+                    continue
+                shape = self._shape(reply, size)
+                shapes = self._shapes.get(reply, {})
+            start, middle, after, tail = shape
+            self._window = window - size
+            data = pack_id(stream_id).join(
+                (start, middle, body + after, tail) if tail else (start, middle, body)
+            )
+            out.append(data)
+            self._out_size += len(data)
+            if stream.ended:
+                del streams[stream_id]
+            else:
+                self._finished(stream)
+        return count
+
+    def send_head(self, stream: Stream, fields: Fields, *, end: bool = False) -> bool:
+        """Sends response header fields; `end` for trailers-only. False when the stream is gone."""
+        if self.closed or self._streams.get(stream.id) is not stream:
+            return False
+        if stream.answered:
+            raise LocalProtocolError(f"Stream {stream.id} is answered already.", stream_id=stream.id)
+        stream.answered = True
+        self._send_head(stream, fields, end=end)
+        if end:
+            self._finished(stream)
+        return True
+
+    def send_trailers(self, stream: Stream, fields: Fields) -> bool:
+        """Ends a response with trailers, after the body that still waits. False when the stream is gone."""
+        if self.closed or self._streams.get(stream.id) is not stream:
+            return False
+        if stream.finish or stream.done or not stream.answered:
+            raise LocalProtocolError(f"Trailers of stream {stream.id} are out of place.", stream_id=stream.id)
+        self._queue(stream, b"", end=True, tail=fields)
+        return True
+
+    # The end.
+
+    def drain(self, now: int) -> None:
+        """Asks the client to open no more streams: GOAWAY with 2^31-1 and a PING, and once that is back (or
+        `Limits.patience_ns` later) GOAWAY with the last stream that is served (RFC 9113, section 6.8)."""
+        if self.closed or self._drain_since is not None or self._final_id is not None:
+            return
+        self._drain_since = now
+        self._write(frames.goaway(frames.MAX_ID, ErrorCode.NO_ERROR))
+        self._write(frames.ping(DRAIN_PING))
+
+    @property
+    def draining(self) -> bool:
+        """`drain` was called."""
+        return self._drain_since is not None or self._final_id is not None
+
+    @property
+    def finished(self) -> bool:
+        """Drained: the last stream is served and it can be closed."""
+        return self.closed or (self._final_id is not None and not self._streams)
+
+    def _say_last_id(self) -> None:
+        self._drain_since = None
+        self._final_id = self._last_id
+        self._expected = -1
+        self._write(frames.goaway(self._final_id, ErrorCode.NO_ERROR))
+
+    def _on_pong(self, payload: bytes) -> None:
+        if payload == DRAIN_PING and self._drain_since is not None:
+            self._say_last_id()
+        else:
+            super()._on_pong(payload)
+
+    def _timed(self) -> list[int | None]:
+        return [*super()._timed(), self._drain_since]
+
+    def _late(self) -> None:
+        self._say_last_id()
+
+    # How it is done.
+
+    def _shape(self, reply: Reply, size: int) -> tuple[bytes, ...]:
+        """What stands around the stream ids and a body of that size. Kept where it will hold."""
+        generation = self._encoder.generation
+        head = self._encoder.encode(reply.head)
+        tail = self._encoder.encode(reply.trailers) if reply.trailers else b""
+        start = frames.front(len(head), frames.HEADERS, frames.END_HEADERS)
+        last = frames.NO_FLAGS if reply.trailers else frames.END_STREAM
+        middle = head + frames.front(size, frames.DATA, last)
+        after = b""
+        if reply.trailers:
+            after = frames.front(len(tail), frames.HEADERS, frames.END_HEADERS | frames.END_STREAM)
+        shape = (start, middle, after, tail)
+        if generation == self._encoder.generation:
+            if self._shapes_kept >= KEPT_SHAPES:
+                self._templates_changed()
+            self._shapes_kept += 1
+            self._shapes.setdefault(reply, {})[size] = shape
+        return shape
+
+    def _templates_changed(self) -> None:
+        self._shapes.clear()
+        self._shapes_kept = 0
+
+    def _begin(self, data: bytes) -> int:
+        preface = frames.PREFACE
+        if not data.startswith(preface[: len(data)]):
+            raise RemoteProtocolError("The client's preface is not HTTP/2's.")
+        return len(preface) if len(data) >= len(preface) else -1
+
+    def _is_idle(self, stream_id: int) -> bool:
+        return not stream_id & 1 or stream_id > self._last_id
+
+    def _known(self, _stream: Stream) -> bool:
+        return _stream.ended or _stream.streamed
+
+    def _last_peer_id(self) -> int:
+        return self._last_id if self._final_id is None else self._final_id
+
+    def _ignored(self, stream_id: int) -> bool:
+        return self._final_id is not None and stream_id > self._final_id
+
+    def _on_headers(self, stream_id: int, block: Block, end: bool) -> None:
+        if stream_id <= self._last_id or not stream_id & 1:
+            self._on_more_headers(stream_id, block, end)
+            return
+        if stream_id > self._last_id + 2:
+            self._gaps.append(range(self._last_id + 2, stream_id, 2))
+        self._last_id = stream_id
+        if self._final_id is not None:
+            self._chore("HEADERS after our GOAWAY")
+            return
+        self._expected = stream_id + 2
+        if len(self._streams) >= self.limits.streams:
+            raise RemoteProtocolError("Too many streams.", ErrorCode.REFUSED_STREAM, stream_id)
+        if block.flaw:
+            self._check_block(stream_id, block, block.flaw)
+        self._work += 1
+        stream = Stream()
+        stream.id = stream_id
+        stream.head = block
+        self._streams[stream_id] = stream
+        if self._is_streamed(block):
+            stream.streamed = True
+            self._events.append(Opened(stream))
+        elif block.content_length is None:
+            stream.room = self._room
+            block.plain = True
+        if end:
+            self._on_end(stream)
+
+    def _take_like(self, pattern: Pattern, data: bytes, at: int, end: int) -> int:
+        if pattern.generation != self._decoder.generation:
+            return at
+        streams, events, unpack, size = self._streams, self._events, pattern.unpack, pattern.size
+        front, middle, block = pattern.front, pattern.middle, pattern.block
+        expected = self._expected
+        # Each body uses the connection's window; where it must be opened again the usual way does it.
+        most = min((end - at) // size, (self._allowance - self._low) // pattern.body)
+        most = min(most, self.limits.streams - len(streams))
+        last = at + most * size
+        count = 0
+        while at < last:
+            first, stream_id, second, twin, body = unpack(data, at)
+            if stream_id != expected or twin != expected or second != middle or first != front:
+                break
+            stream = Stream()
+            stream.id = stream_id
+            stream.head = block
+            stream.body = body
+            stream.room = 0
+            stream.ended = True
+            stream.answered = False
+            streams[stream_id] = stream
+            events.append(stream)
+            expected += 2
+            at += size
+            count += 1
+        if count:
+            self._expected = expected
+            self._last_id = expected - 2
+            self._work += count
+            self._allowance -= count * pattern.body
+        self._patterns.used(count)
+        return at
+
+    def _on_more_headers(self, stream_id: int, block: Block, end: bool) -> None:
+        """Header fields on a stream that isn't new: trailers, or a fault."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and not stream.ended:
+            self._on_trailers(stream, block, end)
+        elif stream is not None:
+            raise RemoteProtocolError(
+                f"HEADERS after the end of stream {stream_id}.", ErrorCode.STREAM_CLOSED, stream_id
+            )
+        elif not stream_id & 1 or any(stream_id in gap for gap in self._gaps):
+            raise RemoteProtocolError(f"Stream {stream_id} can't be opened: {self._last_id} was.")
+        elif stream_id in self._forsaken or self._ignored(stream_id):
+            self._chore("HEADERS after our reset")
+        else:
+            raise RemoteProtocolError(f"HEADERS on closed stream {stream_id}.", ErrorCode.STREAM_CLOSED)
+
+    def _half_closed(self, stream: Stream) -> None:
+        self.reset(stream, ErrorCode.NO_ERROR)
