@@ -72,9 +72,7 @@ def main() -> None:
     in_flight = int(sys.argv[2]) if len(sys.argv) > 2 else 20
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
     print(f"whichpod {__version__}, Python {platform.python_version()}, {machine}")
-    print(
-        f"{ROUNDS} rounds of {rpcs} RPCs, {in_flight} in flight on a connection, {len(MESSAGE)} bytes each way"
-    )
+    print(f"{ROUNDS} rounds of {rpcs} RPCs, {in_flight} in flight, {len(MESSAGE)} bytes each way")
     rounds = [round_trip(rpcs, in_flight) for _ in range(ROUNDS)]
     for name, costs in zip(("client", "server"), zip(*rounds, strict=True), strict=True):
         print(f"{name}: {min(costs):.2f} us per RPC at best, {statistics.median(costs):.2f} median")
