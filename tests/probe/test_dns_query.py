@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whichpod.model.target import Target
-from whichpod.probe.dns_query import AAAA, A, DnsError, addresses, ask
+from whichpod.probe.dns_query import AAAA, A, DnsError, _over_tcp, addresses, ask
 from whichpod.probe.resolve import known_backends, resolved_addresses
 
 
@@ -91,12 +91,49 @@ def test_no_such_name_has_no_address() -> None:
 @pytest.mark.parametrize(
     "reply",
     [lambda q: answer(q, [], flags=0x8002), lambda q: q[:2], lambda q: answer(q, ["10.0.0.1"])[:-2],
-     lambda q: answer(q, [], flags=0)],
+     lambda q: answer(q, [], flags=0),
+     lambda q: answer(q, ["10.0.0.1"]).replace(b"\xc0\x0c", b"\x80\x0c")],
 )  # fmt: skip
 def test_bad_answers_are_dns_errors(reply: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whichpod.probe.dns_query.TIMEOUT_S", 0.2)
     with server(reply) as port, pytest.raises(DnsError):
         ask(("127.0.0.1", port), "echo")
+
+
+def test_what_belongs_to_another_query_is_passed_over() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+
+        def serve() -> None:
+            query, client = sock.recvfrom(4096)
+            other = bytes([query[0] ^ 1]) + query[1:]
+            for reply in (answer(other, ["10.9.9.9"]), b"", answer(query, ["10.0.0.1"])):
+                sock.sendto(reply, client)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert ask(sock.getsockname(), "echo") == ["10.0.0.1"]
+        thread.join(5)
+
+
+def test_a_server_that_dribbles_does_not_hold_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each byte comes within the limit, all of them would not.
+    monkeypatch.setattr("whichpod.probe.dns_query.TIMEOUT_S", 0.2)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def dribble() -> None:
+            sock, _ = listening.accept()
+            with sock, contextlib.suppress(OSError):
+                while not over.wait(0.02):
+                    sock.send(b"x")
+
+        thread = threading.Thread(target=dribble)
+        thread.start()
+        with pytest.raises(DnsError, match=r"no answer in time|timed out"):
+            _over_tcp(listening.getsockname(), b"query")
+        over.set()
+        thread.join(5)
 
 
 @pytest.mark.parametrize("name", ["", "a..b", "x" * 64, ".".join(["abcdefgh"] * 40)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import ExitStack, contextmanager
@@ -17,6 +19,8 @@ from whichpod.model.errors import TargetError, UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 from whichpod.model.target import Target
+from whichpod.probe.address import parse_address
+from whichpod.probe.methods import MethodCalls
 from whichpod.probe.run import probe
 
 CHECK = "grpc.health.v1.Health/Check"
@@ -95,6 +99,52 @@ def test_answers_that_name_nobody_are_said_to() -> None:
     assert report.tally.unattributed == report.tally.done == 5
 
 
+def by_peer(report: Report) -> dict[str, int]:
+    assert {b.backend.learnt for b in report.tally.backends.values()} <= {"peer"}
+    return counts(report)
+
+
+def test_servers_are_told_by_their_connection_where_they_tell_nothing() -> None:
+    plan = Plan(requests=30, method=CHECK, identify="peer", policy="round_robin", warmup=1)
+    with others(3) as target:
+        report = probe(target, plan)
+        assert by_peer(report) == dict.fromkeys(parse_address(target.address).listed, 10)
+        many = probe(target, dataclasses.replace(plan, requests=60, connections=4, warmup=4))
+        assert sum(by_peer(many).values()) == 60
+        assert len(many.tally.channels) == 4
+        once = probe(target, dataclasses.replace(plan, requests=6, new_connection_per_request=True))
+        assert sum(by_peer(once).values()) == 6
+    assert report.tally.unattributed == many.tally.unattributed == once.tally.unattributed == 0
+
+
+def test_the_peer_is_the_one_that_the_server_says_it_is() -> None:
+    """Told both ways, RPC by RPC, the counts agree whatever the balancer does."""
+    plan = Plan(
+        requests=40, connections=2, method="whichpod.echo.v1.EchoService/Echo", policy="weighted_round_robin"
+    )
+    with echoes(3) as servers:
+        ports = {f"127.0.0.1:{s.port}": f"echo-{i}" for i, s in enumerate(servers)}
+        target = Target("ipv4:" + ",".join(ports))
+        real = MethodCalls._backend
+        said: Counter[str] = Counter()
+
+        def listening(self: MethodCalls, reply: Any, done: Any) -> Any:
+            said[reply.server.pod] += 1
+            return real(self, reply, done)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MethodCalls, "_backend", listening)
+            report = probe(target, dataclasses.replace(plan, identify="peer"))
+    assert Counter({ports[peer]: n for peer, n in by_peer(report).items()}) == said
+
+
+def test_failures_are_laid_to_the_peer_too() -> None:
+    plan = Plan(requests=5, method=CHECK, data='{"service": "none"}', identify="peer")
+    with others(1) as target:
+        (backend,) = probe(target, plan).tally.backends.values()
+    assert (backend.backend.id, backend.failed) == (target.address.removeprefix("ipv4:"), 5)
+
+
 def test_a_new_connection_for_each_works_too() -> None:
     plan = Plan(requests=4, method=CHECK, identify="header:x-served-by", new_connection_per_request=True)
     with others(1) as target:
@@ -115,6 +165,8 @@ def test_a_new_connection_for_each_works_too() -> None:
         ({"identify": "field:nope"}, "no field nope"),
         ({"identify": "field:status.nope"}, "no field status.nope"),
         ({"identify": "pod"}, "'pod' is not understood"),
+        ({"identify": "peer", "concurrency": 2}, "can't tell RPCs apart"),
+        ({"identify": "peer", "rate": 10.0}, "can't tell RPCs apart"),
         ({"method": "", "data": "{}"}, "belong to --method"),
         ({"payload_size": 4}, "belong to the echo service"),
     ],

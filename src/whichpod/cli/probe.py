@@ -83,7 +83,9 @@ def probe(
     data: Annotated[str, typer.Option(help="Its request: JSON or @FILE.")] = "",
     identify: Annotated[
         str,
-        typer.Option(help="What in its answers tells the server: header:NAME, trailer:NAME or field:PATH."),
+        typer.Option(
+            help="What tells the server: header:NAME, trailer:NAME or field:PATH of its answers, or peer."
+        ),
     ] = "",
     new_connection_per_request: Annotated[
         bool, typer.Option("--new-connection-per-request", help="A fresh channel for every RPC.")

@@ -23,6 +23,8 @@ class Stream(StrEnum):
 
 POLICIES = ("pick_first", "round_robin", "weighted_round_robin", "ring_hash_experimental")
 """Client policies that grpcio has compiled in; others go through a service config."""
+PEER = "peer"
+"""Plan.identify where the address of the TCP peer stands for the server."""
 MOST_PAYLOAD = 2_000_000_000
 """Bytes; Protobuf allows a message of 2 GiB."""
 
@@ -54,8 +56,9 @@ class Plan:
     data: str = ""
     """That method's request as JSON (proto3 JSON mapping); empty: an empty message."""
     identify: str = ""
-    """How that method's answers tell who gave them: `header:NAME`, `trailer:NAME` or `field:PATH`; empty: the
-    trailers that whichpod's own servers send, else not at all."""
+    """What tells who answered that method: `header:NAME`, `trailer:NAME` or `field:PATH` of the answer, or
+    `peer`, the address at the other end of the connection; empty: the trailers that whichpod's own servers
+    send, else nothing."""
     new_connection_per_request: bool = False
     payload_size: int = 0
     """Bytes of payload in each request."""
@@ -118,10 +121,15 @@ class Plan:
             raise UsageError(
                 "--stream and --payload-size belong to the echo service.", fix="Leave --method away."
             )
-        if self.identify and not re.fullmatch(r"(header|trailer|field):[\w.-]+", self.identify):
+        if self.identify and not re.fullmatch(r"(header|trailer|field):[\w.-]+|peer", self.identify):
             raise UsageError(
                 f"--identify {self.identify!r} is not understood.",
-                fix="Write header:NAME, trailer:NAME or field:PATH, such as field:server.pod.",
+                fix="Write header:NAME, trailer:NAME, field:PATH, such as field:server.pod, or peer.",
+            )
+        if self.identify == PEER and (self.open_loop or self.concurrency > 1):
+            raise UsageError(
+                "--identify peer can't tell RPCs apart that share a connection.",
+                fix="Leave --rate and --concurrency away; more --connections are fine.",
             )
 
     def effective_service_config(self) -> dict[str, Any]:

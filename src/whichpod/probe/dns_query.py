@@ -9,7 +9,8 @@ import ipaddress
 import random
 import socket
 import struct
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 
 A, AAAA = 1, 28
 TIMEOUT_S = 2.0
@@ -83,43 +84,58 @@ def _skip_name(message: bytes, at: int) -> int:
             return at + 2
         if length == 0:
             return at + 1
+        if length >= 0x40:
+            raise DnsError("a label has a type that does not exist")
         at += 1 + length
 
 
 def _over_udp(server: tuple[str, int], query: bytes, query_id: int) -> bytes:
     family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_DGRAM)) as sock:
-        sock.settimeout(TIMEOUT_S)
         try:
             sock.connect(server)
             for _ in range(TRIES):
                 sock.send(query)
-                try:
-                    answer = sock.recv(65535)
-                except TimeoutError:
-                    continue
-                if len(answer) >= _HEADER.size and _HEADER.unpack_from(answer)[0] == query_id:
-                    return answer
+                end = time.monotonic() + TIMEOUT_S
+                with suppress(TimeoutError):
+                    while True:
+                        sock.settimeout(_left(end))
+                        answer = sock.recv(65535)
+                        if len(answer) >= _HEADER.size and _HEADER.unpack_from(answer)[0] == query_id:
+                            return answer
         except OSError as e:
             raise DnsError(e.strerror or str(e)) from None
     raise DnsError("no answer")
 
 
 def _over_tcp(server: tuple[str, int], query: bytes) -> bytes:
+    end = time.monotonic() + TIMEOUT_S
     try:
         with socket.create_connection(server, TIMEOUT_S) as sock:
             sock.sendall(struct.pack("!H", len(query)) + query)
-            (length,) = struct.unpack("!H", _exactly(sock, 2))
-            return _exactly(sock, length)
+            (length,) = struct.unpack("!H", _exactly(sock, 2, end))
+            answer = _exactly(sock, length, end)
     except OSError as e:
         raise DnsError(e.strerror or str(e)) from None
+    if len(answer) < _HEADER.size:
+        raise DnsError("the answer is cut short")
+    return answer
 
 
-def _exactly(sock: socket.socket, size: int) -> bytes:
+def _exactly(sock: socket.socket, size: int, end: float) -> bytes:
     data = b""
     while len(data) < size:
+        # All of it has one time limit: a server that sends a byte at a time must not hold us.
+        sock.settimeout(_left(end))
         part = sock.recv(size - len(data))
         if not part:
             raise DnsError("the answer is cut short")
         data += part
     return data
+
+
+def _left(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("no answer in time")
+    return left

@@ -9,7 +9,7 @@ from google.protobuf import descriptor_pool, json_format, message_factory
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from whichpod.model.errors import TargetError, UsageError
-from whichpod.model.plan import Plan
+from whichpod.model.plan import PEER, Plan
 from whichpod.model.target import Backend, Learnt, Target
 from whichpod.probe.calls import Answer, Call, told_in_trailers, value_of
 from whichpod.probe.credentials import wire_metadata
@@ -100,11 +100,11 @@ class MethodCalls:
             for part in self._name.split("."):
                 reply = getattr(reply, part)
             return self._named(str(reply), "", "identity")
-        return self._by_metadata(done)
+        return None if self._how == PEER else self._by_metadata(done)
 
     def blamed(self, error: grpc.RpcError) -> Backend | None:
         """Who failed an RPC, where its metadata tells."""
-        return None if self._how == "field" else self._by_metadata(error)
+        return None if self._how in ("field", PEER) else self._by_metadata(error)
 
     def _by_metadata(self, done: Any) -> Backend | None:
         if self._how == "header":

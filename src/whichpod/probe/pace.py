@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from whichpod.model.plan import Plan
 
@@ -16,6 +17,7 @@ OPEN_IN_FLIGHT = 100
 as servers usually allow on a connection."""
 MOST_THREADS = 2000
 
+Work = Callable[[], None]
 Send = Callable[[int, int, int], None]
 """Does RPC (sequence, channel), which was due at a time in monotonic ns; 0 means now."""
 
@@ -37,10 +39,8 @@ class Tickets:
             return next(self._numbers, None)
 
 
-def closed_loop(
-    plan: Plan, until_ns: int | None, stop: Callable[[], bool], send: Send
-) -> list[threading.Thread]:
-    """Starts a thread per RPC in flight: each sends its next when the one before has ended.
+def closed_loop(plan: Plan, until_ns: int | None, stop: Callable[[], bool], send: Send) -> list[Work]:
+    """The work of a thread per RPC in flight: each sends its next when the one before has ended.
 
     Of a number of RPCs each channel has its share, give or take one: a channel that is quick to connect does
     not take that of one that is slow.
@@ -50,27 +50,22 @@ def closed_loop(
         while (sequence := tickets.take()) is not None:
             send(sequence, channel, 0)
 
-    threads = []
+    found: list[Work] = []
     for channel in range(plan.channels):
         numbers: Iterable[int] = itertools.count(channel, plan.channels)
         most = plan.concurrency
         if plan.requests is not None:
             numbers = range(channel, plan.requests, plan.channels)
             most = min(most, len(numbers))
-        tickets = Tickets(numbers, until_ns, stop)
-        threads += [
-            threading.Thread(target=work, args=(channel, tickets), name=f"probe-{channel}-{i}", daemon=True)
-            for i in range(most)
-        ]
-    for thread in threads:
-        thread.start()
-    return threads
+        found += [partial(work, channel, Tickets(numbers, until_ns, stop))] * most
+    return found
 
 
 def open_loop(
     plan: Plan, began_ns: int, stop: threading.Event, send: Send, drop: Callable[[], None]
-) -> list[threading.Thread]:
-    """Starts a thread that sends on schedule; channels take turns. What finds its channel full is dropped."""
+) -> list[Work]:
+    """The work of a thread that sends on schedule; channels take turns. What finds its channel full is
+    dropped."""
     most = max(plan.concurrency, OPEN_IN_FLIGHT)
     in_flight = [0] * plan.channels
     lock = threading.Lock()
@@ -97,9 +92,7 @@ def open_loop(
                 else:
                     pool.submit(one, sequence, channel, due_ns)
 
-    thread = threading.Thread(target=pace, name="probe-pace", daemon=True)
-    thread.start()
-    return [thread]
+    return [pace]
 
 
 def _schedule(plan: Plan, began_ns: int) -> Iterator[tuple[int, int]]:

@@ -67,22 +67,21 @@ class Recorder:
                 self.tally.drop()
 
     def done(
-        self, sequence: int, scheduled_ns: int, sent_ns: int, channel: int, answer: Answer, phase: Phase
+        self,
+        sequence: int,
+        scheduled_ns: int,
+        sent_ns: int,
+        done_ns: int,
+        channel: int,
+        answer: Answer,
+        backend: Backend | None,
+        phase: Phase,
     ) -> None:
-        """An RPC was answered."""
-        now = time.monotonic_ns()
+        """An RPC was answered; `backend` is by whom, where that is told."""
         seen = Observation(
-            sequence,
-            scheduled_ns,
-            sent_ns,
-            now,
-            channel,
-            answer.connection,
-            answer.backend,
-            OK,
-            phase,
+            sequence, scheduled_ns, sent_ns, done_ns, channel, answer.connection, backend, OK, phase,
             answer.messages,
-        )
+        )  # fmt: skip
         with self._lock:
             if self.closed:
                 return
@@ -96,15 +95,15 @@ class Recorder:
         sequence: int,
         scheduled_ns: int,
         sent_ns: int,
+        done_ns: int,
         channel: int,
         error: grpc.RpcError,
         backend: Backend | None,
         phase: Phase,
     ) -> None:
         """An RPC failed; `backend` is who failed it, where that is told."""
-        now = time.monotonic_ns()
         status = error.code().name
-        seen = Observation(sequence, scheduled_ns, sent_ns, now, channel, "", backend, status, phase)
+        seen = Observation(sequence, scheduled_ns, sent_ns, done_ns, channel, "", backend, status, phase)
         with self._lock:
             if self.closed:
                 return

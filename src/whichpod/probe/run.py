@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from whichpod.model.plan import Plan
+from whichpod.model.plan import PEER, Plan
 from whichpod.model.report import EndReason, Evidence, Report, Saturation
 from whichpod.model.tally import Phase
-from whichpod.model.target import Target
+from whichpod.model.target import Backend, Target
 from whichpod.probe.address import parse_address
 from whichpod.probe.channels import Channels
 from whichpod.probe.environment import environment
@@ -20,8 +20,10 @@ from whichpod.probe.resolve import resolved_addresses
 import grpc  # after channels, which sets grpc's verbosity  # isort: skip
 
 from whichpod.probe.calls import Call, Calls
+from whichpod.probe.limits import check_limits, no_threads
 from whichpod.probe.methods import MethodCalls
 from whichpod.probe.pace import closed_loop, open_loop
+from whichpod.probe.peers import Peers
 from whichpod.probe.recorder import Recorder
 from whichpod.probe.service_config import policy_in_force
 from whichpod.probe.sockets import SocketCensus
@@ -69,6 +71,7 @@ def probe(
     not resolve, nothing listens, it isn't gRPC, it has no echo service, nothing comes back in time).
     """
     plan.check()
+    check_limits(plan)
     parse_address(target.address)
     return _Run(target, plan, progress, stop or threading.Event()).run()
 
@@ -95,6 +98,7 @@ class _Run:
         self._channels = Channels(target, plan)
         self._recorder = Recorder(target.address, tls=target.tls is not None, method=plan.method)
         self._sockets = SocketCensus(target.address)
+        self._peers = Peers(self._sockets)
         self._lines: list[_Line] = []
         self._open: set[grpc.Channel] = set()
         self._threads: list[threading.Thread] = []
@@ -158,17 +162,19 @@ class _Run:
     def _measure(self) -> None:
         plan, recorder = self._plan, self._recorder
         if plan.open_loop:
-            started = open_loop(plan, recorder.began_ns, self._giving_up, self._try_to_send, recorder.dropped)
+            work = open_loop(plan, recorder.began_ns, self._giving_up, self._try_to_send, recorder.dropped)
         else:
             until = recorder.began_ns + round(plan.duration_s * 1e9) if plan.duration_s is not None else None
-            started = closed_loop(plan, until, self._giving_up.is_set, self._try_to_send)
-        self._threads += started
-        self._watch(started, told=True)
+            work = closed_loop(plan, until, self._giving_up.is_set, self._send)
+        self._watch([self._thread(one) for one in work], told=True)
 
     def _thread(self, work: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=self._guarded, args=(work,), name="probe", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise no_threads(error) or error from None
         self._threads.append(thread)
-        thread.start()
         return thread
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -178,7 +184,7 @@ class _Run:
         except BaseException as error:
             # What fails once we have closed the channels fails for that reason.
             if not self._recorder.closed:
-                self._broken = self._broken or error
+                self._broken = self._broken or no_threads(error) or error
             self._giving_up.set()
 
     def _try_to_send(self, sequence: int, channel: int, due_ns: int) -> None:
@@ -216,6 +222,7 @@ class _Run:
         self._sockets.sample()
         line.channel.close()
         self._sockets.disown(line.channel_id)
+        self._peers.forget(line.channel_id)
         self._open.discard(line.channel)
 
     def _send(self, sequence: int, channel: int, due_ns: int, *, warm: bool = False) -> None:
@@ -231,12 +238,19 @@ class _Run:
                 return
             answer = line.call()
         except grpc.RpcError as error:
-            recorder.failed(sequence, due, sent, channel, error, self._calls.blamed(error), phase)
+            ended = time.monotonic_ns()
+            blamed = self._by_peer(line) or self._calls.blamed(error)
+            recorder.failed(sequence, due, sent, ended, channel, error, blamed, phase)
         else:
-            recorder.done(sequence, due, sent, channel, answer, phase)
+            ended = time.monotonic_ns()
+            backend = self._by_peer(line) or answer.backend
+            recorder.done(sequence, due, sent, ended, channel, answer, backend, phase)
         finally:
             if once:
                 self._retire(once)
+
+    def _by_peer(self, line: _Line) -> Backend | None:
+        return self._peers.told(line.channel_id) if self._plan.identify == PEER else None
 
     def _tell(self) -> None:
         if self._progress:
