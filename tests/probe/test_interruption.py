@@ -15,6 +15,7 @@ from whichpod.echo.server import EchoServer
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.target import Target
 from whichpod.probe.calls import Calls
+from whichpod.probe.recorder import Recorder
 from whichpod.probe.run import Progress, probe
 
 
@@ -22,6 +23,21 @@ from whichpod.probe.run import Progress, probe
 def no_thread_is_left() -> Iterator[None]:
     yield
     assert not [t.name for t in threading.enumerate() if t.name.startswith("probe")]
+
+
+@pytest.fixture
+def stop_after_three(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Is set once three RPCs are on their way."""
+    stop, sent, real = threading.Event(), itertools.count(1), Recorder.started
+
+    def started(self: Recorder, lateness_ns: int = 0) -> bool:
+        on_its_way = real(self, lateness_ns)
+        if next(sent) == 3:
+            stop.set()
+        return on_its_way
+
+    monkeypatch.setattr(Recorder, "started", started)
+    return stop
 
 
 def at(server: EchoServer) -> Target:
@@ -45,11 +61,9 @@ def test_stopping_reports_what_there_is() -> None:
     assert all(a.done <= b.done for a, b in itertools.pairwise(seen))
 
 
-def test_what_hangs_is_in_flight_when_it_is_stopped() -> None:
-    stop = threading.Event()
+def test_what_hangs_is_in_flight_when_it_is_stopped(stop_after_three: threading.Event) -> None:
     with echo(delay=Delay("fixed", 60)) as server:
-        threading.Timer(0.3, stop.set).start()
-        report = probe(at(server), Plan(requests=3, connections=3, deadline_s=60), stop=stop)
+        report = probe(at(server), Plan(requests=3, connections=3, deadline_s=60), stop=stop_after_three)
     assert (report.tally.done, report.tally.in_flight, report.tally.failed) == (0, 3, 0)
     assert report.tally.balanced_books
     assert report.end_reason == "interrupted"
@@ -77,11 +91,9 @@ HELD = {"requests": 3, "connections": 3, "deadline_s": 60}
         Plan(**HELD, stream=Stream.BIDI, messages=3),  # type: ignore[arg-type]
     ],
 )
-def test_whatever_hangs_is_cancelled(plan: Plan) -> None:
-    stop = threading.Event()
+def test_whatever_hangs_is_cancelled(plan: Plan, stop_after_three: threading.Event) -> None:
     with echo(delay=Delay("fixed", 60)) as server:
-        threading.Timer(0.3, stop.set).start()
-        report = probe(at(server), plan, stop=stop)
+        report = probe(at(server), plan, stop=stop_after_three)
     assert (report.tally.scheduled, report.tally.in_flight) == (3, 3)
     assert report.end_reason == "interrupted"
 

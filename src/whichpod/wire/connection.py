@@ -199,6 +199,7 @@ class Connection(Receiving):
                         self._allowance = allowance = self._allowance - (at - start)
                         if allowance < low:
                             self._use_window(0)
+                            self._refill()
                         if flags:
                             stream.room = 0
                             stream.ended = True
@@ -258,6 +259,7 @@ class Connection(Receiving):
                 if error.stream_id is None:
                     raise
                 self._reject(error)
+                self._refill()
             plain = self._partial is None
         self._need = 9
         return at
@@ -299,6 +301,7 @@ class Connection(Receiving):
             self._use_window(size)
         if stream_id not in self._forsaken:
             self._reject(error)
+        self._refill()
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Any frame that the short way doesn't take."""

@@ -27,22 +27,23 @@ class Receiving(Control):
 
     def _refill(self) -> None:
         increment = self._full - self._held - self._allowance
-        if increment > 0 and self._allowance < self._low:
+        if increment > self._low:
             self._allowance += increment
             self._write(frames.window_update(0, increment))
 
     def _refill_stream(self, stream: Stream) -> None:
-        """Opens the stream's window again when half of it is used, unless nothing more will come."""
+        """Opens the stream's window again once that makes half of it, unless nothing more will come."""
         window = self.limits.stream_window
         left = self._base_window + stream.granted - stream.received
         increment = window - stream.unacknowledged - left
-        if not stream.ended and increment > 0 and left < window // 2 and not self.closed:
+        if increment > window // 2 and not stream.ended:
             stream.granted += increment
             self._write(frames.window_update(stream.id, increment))
 
     def acknowledge(self, stream: Stream, size: int) -> None:
-        """The owner used `size` of what Body events brought; the windows open by it. Works after the
-        stream's end too: the connection's window must open all the same. A failed stream needs none."""
+        """The owner used `size` of what Body events brought; the windows open by it. Say it as bytes come,
+        not once a message is whole, which may never fit. Works after the stream's end too: the window of the
+        connection must open all the same. A failed stream needs none."""
         if size < 0:
             raise LocalProtocolError(f"{size} bytes can't be acknowledged.", stream_id=stream.id)
         size = min(size, stream.unacknowledged)
@@ -63,7 +64,6 @@ class Receiving(Control):
         self._allowance -= size
         if self._allowance < 0:
             raise RemoteProtocolError("DATA exceeds the connection's window.", ErrorCode.FLOW_CONTROL_ERROR)
-        self._refill()
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Any DATA that isn't the first plain frame of a collected body."""
@@ -105,6 +105,7 @@ class Receiving(Control):
             self._deliver(stream, data, size)
         else:
             self._collect(stream, data)
+        self._refill()
         if end:
             self._on_end(stream)
 
@@ -113,6 +114,7 @@ class Receiving(Control):
             raise RemoteProtocolError(f"DATA on idle stream {stream_id}.")
         if stream_id in self._forsaken or self._ignored(stream_id):
             self._chore("DATA after our reset")
+            self._refill()
         else:
             raise RemoteProtocolError(
                 f"DATA on closed stream {stream_id}.", ErrorCode.STREAM_CLOSED, stream_id

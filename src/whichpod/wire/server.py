@@ -204,8 +204,9 @@ class ServerConnection(Connection):
         if stream_id <= self._last_id or not stream_id & 1:
             self._on_more_headers(stream_id, block, end)
             return
-        if stream_id > self._last_id + 2:
-            self._gaps.append(range(self._last_id + 2, stream_id, 2))
+        skipped = range(self._last_id + 1 | 1, stream_id, 2)
+        if skipped:
+            self._gaps.append(skipped)
         self._last_id = stream_id
         if self._final_id is not None:
             self._chore("HEADERS after our GOAWAY")
