@@ -21,6 +21,15 @@ class Stream(StrEnum):
     BIDI = "bidi"
 
 
+class Arrivals(StrEnum):
+    """When RPCs of an open loop start."""
+
+    CONSTANT = "constant"
+    """Evenly spaced."""
+    POISSON = "poisson"
+    """Independently of one another, as those of many users do."""
+
+
 POLICIES = ("pick_first", "round_robin", "weighted_round_robin", "ring_hash_experimental")
 """Client policies that grpcio has compiled in; others go through a service config."""
 PEER = "peer"
@@ -66,6 +75,14 @@ class Plan:
     warmup: int = 0
     """RPCs sent first, tagged as warm-up and not judged."""
     metadata: tuple[tuple[str, str], ...] = ()
+    warmup_s: float = 0.0
+    """Load only: how long RPCs are sent first that count nowhere."""
+    arrivals: Arrivals = Arrivals.CONSTANT
+    """Load only: the schedule of an open loop."""
+    workers: int = 1
+    """Load only: processes that share the work."""
+    message: str = ""
+    """Load only: the method's request as its bytes, in base64, instead of `data`."""
     seed: int = 0
     """Seed of what is random in the client (payload, Poisson arrivals)."""
 
@@ -88,14 +105,16 @@ class Plan:
         counts = {
             "--requests": self.requests, "--duration": self.duration_s, "--rate": self.rate,
             "--clients": self.clients, "--connections": self.connections, "--concurrency": self.concurrency,
-            "--messages": self.messages, "--deadline": self.deadline_s,
+            "--messages": self.messages, "--deadline": self.deadline_s, "--workers": self.workers,
         }  # fmt: skip
         for option, value in counts.items():
             if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{option} {value:g} makes no sense.", fix="It takes a number above zero.")
-        for option, value in {"--payload-size": self.payload_size, "--warmup": self.warmup}.items():
-            if value < 0:
-                raise UsageError(f"{option} {value} makes no sense.", fix="It takes zero or more.")
+        for option, value in {
+            "--payload-size": self.payload_size, "--warmup": self.warmup, "--warmup ": self.warmup_s,
+        }.items():  # fmt: skip
+            if not 0 <= value < math.inf:
+                raise UsageError(f"{option.strip()} {value:g} makes no sense.", fix="It takes zero or more.")
         if self.payload_size > MOST_PAYLOAD:
             raise UsageError(
                 f"--payload-size {self.payload_size} is more than a message holds.",
@@ -110,7 +129,7 @@ class Plan:
 
     def _check_method(self) -> None:
         if not self.method:
-            if self.data or self.identify:
+            if self.data or self.identify or self.message:
                 raise UsageError("--data and --identify belong to --method.", fix="Name the method too.")
             return
         if not re.fullmatch(r"[A-Za-z_][\w.]*/[A-Za-z_]\w*", self.method):

@@ -21,6 +21,34 @@ Outcome = Literal["passed", "failed", "skipped", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerLoad:
+    """How busy one process of a load run was while measuring."""
+
+    rpcs: int = 0
+    cpu_s: float = 0.0
+    cpu_share: float = 0.0
+    """Of one core."""
+    lag_p99_ns: int = 0
+    """How late its event loop came to what was due."""
+    lag_max_ns: int = 0
+    late_sends: int = 0
+    lost: bool = False
+    """It died; what it had not reported is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdResult:
+    """A condition of --fail-if, held against the run."""
+
+    text: str
+    """As it was given, such as `p99>50ms`."""
+    measured: str
+    """The measured value in words; empty where there was none."""
+    failed: bool | None
+    """Whether the condition holds, so that the run fails; None where the run can't tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class Saturation:
     """Whether the client itself was the limit."""
 
@@ -31,6 +59,10 @@ class Saturation:
     late_sends: int = 0
     """Open loop: RPCs sent more than 10 ms after their time."""
     saturated: bool = False
+    reasons: tuple[str, ...] = ()
+    """Why, a sentence each."""
+    workers: tuple[WorkerLoad, ...] = ()
+    """Load only: each process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +103,15 @@ class Report:
     end_reason: EndReason = "completed"
     verdict: Verdict | None = None
     diagnosis: Diagnosis | None = None
+    tool: Literal["probe", "bench"] = "probe"
+    """What ran it: real gRPC channels, or the load engine."""
+    thresholds: tuple[ThresholdResult, ...] = ()
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def rps(self) -> float:
+        """RPCs done per second of the measured phase."""
+        return self.tally.done / self.duration_s if self.duration_s else 0.0
 
     def to_text(self) -> str:
         """JSON on one line."""
