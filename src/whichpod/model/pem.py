@@ -6,6 +6,18 @@ import ssl
 from pathlib import Path
 
 from whichpod.model.errors import UsageError
+from whichpod.model.target import Tls
+
+
+def read_client(tls: Tls) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """(roots, certificate chain, its key) of a client, None for what isn't given. Raises UsageError naming
+    the option and the file that is missing or isn't PEM."""
+    if bool(tls.cert_file) != bool(tls.key_file):
+        raise UsageError("Mutual TLS needs both a certificate and its key.", fix="Give --cert and --key.")
+    roots = read_roots(tls.ca_file, "--ca") if tls.ca_file else None
+    if not tls.cert_file:
+        return roots, None, None
+    return roots, *read_pair(tls.cert_file, tls.key_file, ("--cert", "--key"))
 
 
 def read_roots(file: str, option: str) -> bytes:

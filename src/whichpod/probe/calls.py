@@ -12,9 +12,9 @@ import grpc
 
 from whichpod.echo import names
 from whichpod.echo.v1 import echo_pb2
+from whichpod.model.metadata import wire_metadata
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.target import Backend
-from whichpod.probe.credentials import wire_metadata
 
 
 @dataclass(frozen=True, slots=True)

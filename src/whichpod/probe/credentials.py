@@ -1,67 +1,14 @@
-"""The client's TLS and metadata, checked before anything starts."""
+"""The client's TLS, checked before anything starts."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-
 import grpc
 
-from whichpod.model.errors import UsageError
-from whichpod.model.pem import read_pair, read_roots
+from whichpod.model.pem import read_client
 from whichpod.model.target import Tls
-
-_KEY = re.compile(r"[0-9a-z_.\-]+")
-_TRANSPORTS = (
-    "connection", "content-length", "content-type", "host", "keep-alive", "proxy-connection", "te",
-    "transfer-encoding", "upgrade", "user-agent",
-)  # fmt: skip
-"""Dropped by gRPC without a word, or forbidden in HTTP/2 (RFC 9113, 8.2.2)."""
-_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
 def channel_credentials(tls: Tls) -> grpc.ChannelCredentials:
     """What TLS needs. Raises UsageError naming the file that is missing or isn't PEM."""
-    if bool(tls.cert_file) != bool(tls.key_file):
-        raise UsageError("Mutual TLS needs both a certificate and its key.", fix="Give --cert and --key.")
-    ca = read_roots(tls.ca_file, "--ca") if tls.ca_file else None
-    cert = key = None
-    if tls.cert_file:
-        cert, key = read_pair(tls.cert_file, tls.key_file, ("--cert", "--key"))
-    return grpc.ssl_channel_credentials(ca, key, cert)
-
-
-def wire_metadata(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str | bytes], ...]:
-    """Metadata as grpcio takes it; values of `-bin` keys are given in base64. Raises UsageError.
-
-    Source: gRPC over HTTP/2, "Custom-Metadata": keys are lower case, grpc- is reserved, values are
-    printable ASCII.
-    """
-    found: list[tuple[str, str | bytes]] = []
-    for key, value in pairs:
-        if not _KEY.fullmatch(key) or key == "-bin":
-            raise UsageError(
-                f"The metadata key {key!r} is not allowed.", fix="Use a-z, 0-9, '-', '_' and '.'."
-            )
-        if key.startswith("grpc-"):
-            raise UsageError(
-                f"The metadata key {key} is gRPC's own.", fix="Keys that start with grpc- are reserved."
-            )
-        if key in _TRANSPORTS:
-            raise UsageError(
-                f"The metadata key {key} is the transport's own.",
-                fix="Use --authority." if key == "host" else "Use another key, such as x-" + key + ".",
-            )
-        if key.endswith("-bin"):
-            try:
-                found.append((key, base64.b64decode(value, validate=True)))
-            except (binascii.Error, ValueError):
-                raise UsageError(
-                    f"The metadata {key} is not base64.", fix="Values of -bin keys are."
-                ) from None
-        elif not _VALUE.fullmatch(value):
-            raise UsageError(f"The metadata {key} holds more than printable ASCII.", fix=f"Use {key}-bin.")
-        else:
-            found.append((key, value))
-    return tuple(found)
+    roots, cert, key = read_client(tls)
+    return grpc.ssl_channel_credentials(roots, key, cert)

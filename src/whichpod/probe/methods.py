@@ -9,10 +9,10 @@ from google.protobuf import descriptor_pool, json_format, message_factory
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from whichpod.model.errors import TargetError, UsageError
+from whichpod.model.metadata import wire_metadata
 from whichpod.model.plan import PEER, Plan
 from whichpod.model.target import Backend, Learnt, Target
 from whichpod.probe.calls import Answer, Call, told_in_trailers, value_of
-from whichpod.probe.credentials import wire_metadata
 from whichpod.probe.failures import described, target_error
 
 
