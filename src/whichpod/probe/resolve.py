@@ -7,22 +7,74 @@ import dataclasses
 import ipaddress
 import socket
 
+from whichpod.model.errors import TargetError
 from whichpod.model.target import Target
 from whichpod.probe.address import DNS_PORT, parse_address, split_host_port
 from whichpod.probe.dns_query import AAAA, A, DnsError, ask
 
+CONNECT_S = 1.0
+TRIED = 3
+"""Addresses of an IP version that are tried before the other version's turn."""
+
 
 def resolved_addresses(target: str) -> tuple[str, ...]:
     """The host:port pairs behind a target; () where that can't be asked (unix, xds, a name that fails)."""
+    try:
+        return lookup(target)
+    except TargetError:
+        return ()
+
+
+def lookup(target: str) -> tuple[str, ...]:
+    """The host:port pairs behind a target, of both IP versions; () for unix and xds.
+
+    Raises TargetError where the name does not resolve, or the DNS server doesn't answer.
+    """
     address = parse_address(target)
     if address.listed:
         return address.listed
     if address.scheme != "dns":
         return ()
-    with contextlib.suppress(DnsError, OSError, UnicodeError):
+    try:
         hosts = _query(address.authority, address.host) if address.authority else _system(address.host)
-        return tuple(f"[{h}]:{address.port}" if ":" in h else f"{h}:{address.port}" for h in hosts)
-    return ()
+    except (DnsError, OSError, UnicodeError) as error:
+        hosts = []
+        # The system's own words for an unknown name differ from one libc to the next.
+        why = f" ({error})" if isinstance(error, DnsError) else ""
+    else:
+        why = ""
+    if not hosts:
+        raise TargetError(
+            f"The name in {target} does not resolve{why}.", fix="Check the name and the DNS server."
+        )
+    return tuple(f"[{h}]:{address.port}" if ":" in h else f"{h}:{address.port}" for h in hosts)
+
+
+def reachable(target: str) -> tuple[str, ...]:
+    """The addresses that a client connects to which takes turns over all of them: those of one IP version.
+
+    A server with both an IPv4 and an IPv6 address (localhost has) would else count as two. It is the
+    version that comes first in the answer, unless only the other accepts a connection. Raises TargetError
+    as `lookup` does.
+    """
+    found = tuple(dict.fromkeys(lookup(target)))
+    versions = {version: [a for a in found if _version(a) == version] for version in map(_version, found)}
+    for same in versions.values():
+        if len(versions) == 1 or any(map(_accepts, same[:TRIED])):
+            return tuple(same)
+    return tuple(next(iter(versions.values()), ()))
+
+
+def _version(pair: str) -> int:
+    return 6 if pair.startswith("[") else 4
+
+
+def _accepts(pair: str) -> bool:
+    try:
+        socket.create_connection(split_host_port(pair, pair), CONNECT_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def known_backends(target: Target) -> Target:
