@@ -21,6 +21,7 @@ from whichpod.model.report import Report
 from whichpod.model.target import Target
 from whichpod.probe.address import parse_address
 from whichpod.probe.methods import MethodCalls
+from whichpod.probe.reflection import learn
 from whichpod.probe.run import probe
 
 CHECK = "grpc.health.v1.Health/Check"
@@ -174,6 +175,29 @@ def test_a_new_connection_for_each_works_too() -> None:
 def test_what_the_types_do_not_have_is_refused(changes: dict[str, Any], said: str) -> None:
     with others(1) as target, pytest.raises(UsageError, match=said):
         probe(target, Plan(**{"method": CHECK, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "path", "said"),
+    [
+        ("grpc.health.v1.Health/List", "", "statuses", "field statuses is a list"),
+        ("whichpod.echo.v1.EchoService/Echo", "", "server", "is a whichpod.echo.v1.Server"),
+    ],
+)
+def test_a_field_that_names_nobody_is_refused(method: str, data: str, path: str, said: str) -> None:
+    with echoes(1) as servers, pytest.raises(UsageError, match=said):
+        probe(
+            Target(f"127.0.0.1:{servers[0].port}"), Plan(method=method, data=data, identify=f"field:{path}")
+        )
+
+
+def test_a_method_is_learnt_as_the_wire_has_it() -> None:
+    method = "whichpod.echo.v1.EchoService/Echo"
+    plan = Plan(method=method, data='{"payload": "YWI="}', identify="field:server.pod")
+    with echoes(1) as servers:
+        found = learn(Target(f"127.0.0.1:{servers[0].port}"), plan)
+    assert (found.path, found.request) == (f"/{method}", b"\x0a\x02ab")
+    assert found.numbers == (1, 2)
 
 
 def test_a_server_without_reflection_or_that_is_silent() -> None:
