@@ -62,6 +62,15 @@ class Histogram:
         self.count += times
         self.total += value * times
 
+    @classmethod
+    def of(cls, buckets: Mapping[int, int], *, total: int, minimum: int, maximum: int) -> Histogram:
+        """What was counted elsewhere by `bucket_of`, with the sum and the extremes of the values in ns."""
+        made = cls()
+        made._counts = dict(buckets)
+        made.count = sum(made._counts.values())
+        made.total, made.minimum, made.maximum = total, minimum, maximum
+        return made
+
     def merge(self, other: Histogram) -> None:
         """Adds all that `other` counted. Order does not matter, and nothing is lost."""
         if not other.count:

@@ -140,8 +140,8 @@ class Loop:
         """Gives its own descriptors back; those of others are theirs to close."""
         self._ready.clear()
         self._timers.clear()
-        if isinstance(self._poll, getattr(select, "epoll", ())):
-            self._poll.close()
+        if _epoll:
+            self._poll.close()  # type: ignore[union-attr]
         os.close(self._wake_read)
         os.close(self._wake_write)
 

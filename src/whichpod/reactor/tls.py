@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 
@@ -64,10 +65,9 @@ class TlsLink:
     def close(self, *, flush: bool = False) -> None:
         """As Link.close; tells the peer by close_notify where the handshake was done."""
         if self._shaken and not self._link.closed:
-            try:
+            # The peer's own close_notify is not waited for.
+            with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
-            except ssl.SSLError:
-                pass  # the peer's own close_notify is not waited for
             self._link.send(self._out.read())
         self._link.close(flush=flush)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import ValuesView
 from typing import ClassVar
 
 from whichpod.wire import frames, settings
@@ -65,6 +66,11 @@ class Core(ABC):
     def open_streams(self) -> int:
         """Streams that have not ended on both sides."""
         return len(self._streams)
+
+    @property
+    def streams(self) -> ValuesView[Stream]:
+        """Those streams, the oldest first."""
+        return self._streams.values()
 
     @property
     def outbound(self) -> int:
