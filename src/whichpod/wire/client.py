@@ -218,7 +218,7 @@ class ClientConnection(Connection):
             self._events.append(Opened(stream))
         else:
             stream.room = 0
-            if block.content_length is None:
+            if block.content_length != 0:
                 stream.room = self._room
                 block.plain = True
 

@@ -193,7 +193,13 @@ class Connection(Receiving):
             try:
                 if kind == 0 and plain:
                     stream = streams.get(stream_id)
-                    if stream is not None and flags < 2 and 0 < at - start <= stream.room:
+                    # A body of another size than its content-length goes the long way, to be refused there.
+                    if (
+                        stream is not None
+                        and flags < 2
+                        and 0 < at - start <= stream.room
+                        and stream.head.content_length in (None, at - start)  # type: ignore[union-attr]
+                    ):
                         stream.body = data[start:at]
                         stream.room = TAKEN
                         self._allowance = allowance = self._allowance - (at - start)

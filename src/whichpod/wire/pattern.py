@@ -94,6 +94,8 @@ class Patterns:
         trailers = decoder.cache.get(pattern.tail) if pattern.tail else None
         if block is None or (pattern.tail and trailers is None):
             return None
+        if block.content_length not in (None, pattern.body):
+            return None
         pattern.block, pattern.trailers, pattern.generation = block, trailers, decoder.generation
         self.current = pattern
         return pattern

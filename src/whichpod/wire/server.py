@@ -224,7 +224,7 @@ class ServerConnection(Connection):
         if self._is_streamed(block):
             stream.streamed = True
             self._events.append(Opened(stream))
-        elif block.content_length is None:
+        elif block.content_length != 0:
             stream.room = self._room
             block.plain = True
         if end:
