@@ -9,7 +9,8 @@ from typing import Protocol
 
 from whichpod.reactor.loop import BROKEN, READ, WRITE, Loop
 
-READ_SIZE = 262_144
+READ_SIZE = 65_536
+"""Larger ones would cost a mapping of memory each (malloc's threshold is 128 KiB)."""
 
 
 class Owner(Protocol):
