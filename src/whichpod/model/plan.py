@@ -145,11 +145,6 @@ class Plan:
                 f"--identify {self.identify!r} is not understood.",
                 fix="Write header:NAME, trailer:NAME, field:PATH, such as field:server.pod, or peer.",
             )
-        if self.identify == PEER and (self.open_loop or self.concurrency > 1):
-            raise UsageError(
-                "--identify peer can't tell RPCs apart that share a connection.",
-                fix="Leave --rate and --concurrency away; more --connections are fine.",
-            )
 
     def effective_service_config(self) -> dict[str, Any]:
         """The service config that the channels get, {} for the default. Raises UsageError if bad."""

@@ -46,6 +46,8 @@ class ThresholdResult:
     """The measured value in words; empty where there was none."""
     failed: bool | None
     """Whether the condition holds, so that the run fails; None where the run can't tell."""
+    reason: str = ""
+    """Why it can't tell, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,23 @@ class Tally:
         self.latency.merge(other.latency)
         self.service.merge(other.service)
 
+    def by_label(self) -> dict[str, BackendTally]:
+        """What each backend did by the name to show: a pod that was restarted comes once, with both lives."""
+        found: dict[str, BackendTally] = {}
+        merged: set[str] = set()
+        for entry in self.backends.values():
+            label = entry.backend.label
+            first = found.setdefault(label, entry)
+            if first is entry:
+                continue
+            if label not in merged:
+                merged.add(label)
+                whole = BackendTally(first.backend, first_ns=first.first_ns, last_ns=first.last_ns)
+                whole.merge(first)
+                first = found[label] = whole
+            first.merge(entry)
+        return found
+
     @property
     def balanced_books(self) -> bool:
         """Whether every scheduled RPC is accounted for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 
 from whichpod.model.errors import UsageError
-from whichpod.model.plan import Plan
+from whichpod.model.plan import PEER, Plan
 
 MOST_IN_FLIGHT = 10_000
 """RPCs in flight in closed loop: each has a thread."""
@@ -14,7 +14,13 @@ SPARE_FILES = 64
 
 
 def check_limits(plan: Plan) -> None:
-    """Raises UsageError for more RPCs in flight, or connections, than one process can have."""
+    """Raises UsageError for more RPCs in flight, or connections, than one process can have, and for what
+    can't be told of gRPC's own channels."""
+    if plan.identify == PEER and (plan.open_loop or plan.concurrency > 1):
+        raise UsageError(
+            "--identify peer can't tell RPCs apart that share a connection.",
+            fix="Leave --rate and --concurrency away; more --connections are fine.",
+        )
     in_flight = plan.channels * plan.concurrency
     if plan.requests is not None:
         in_flight = min(in_flight, plan.requests)

@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from whichpod.model.report import Report
-from whichpod.model.tally import BackendTally
 from whichpod.model.units import format_ns
 from whichpod.model.verdict import Verdict
 from whichpod.report.console import block
@@ -73,7 +72,7 @@ def _backends(report: Report, verdict: Verdict, mark: str) -> Table:
     ):
         table.add_column(name, justify="right", no_wrap=True)
     total, most = sum(verdict.counts.values()) or 1, max(verdict.counts.values(), default=0) or 1
-    seen = _by_label(report)
+    seen = report.tally.by_label()
     for label, count in sorted(verdict.counts.items()):
         bar = mark * max(round(BAR * count / most), 1 if count else 0)
         cells: list[str | Text] = [label, Text(bar, "cyan"), f"{count / total:.1%}", str(count)]
@@ -84,19 +83,6 @@ def _backends(report: Report, verdict: Verdict, mark: str) -> Table:
         times = [f"{ns / 1e9:.2f} s" for ns in (tally.first_ns, tally.last_ns)]
         table.add_row(*cells, *times, *(format_ns(tally.latency.percentile(p)) for p in (50, 90, 99)))
     return table
-
-
-def _by_label(report: Report) -> dict[str, BackendTally]:
-    """What each shown server answered; one that was restarted comes under one name with both lives."""
-    found: dict[str, BackendTally] = {}
-    for tally in report.tally.backends.values():
-        first = found.get(tally.backend.label)
-        if first is None:
-            first = found[tally.backend.label] = BackendTally(
-                tally.backend, first_ns=tally.first_ns, last_ns=tally.last_ns
-            )
-        first.merge(tally)
-    return found
 
 
 def _totals(report: Report) -> Text:
