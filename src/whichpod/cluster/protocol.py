@@ -12,8 +12,10 @@ from whichpod.manifest.bundle import Bundle
 from whichpod.model.errors import UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
+from whichpod.model.usage import Usage
 
 if TYPE_CHECKING:
+    from whichpod.load.progress import LoadProgress
     from whichpod.probe.run import Progress
 
 
@@ -72,6 +74,15 @@ class PodInfo:
     ready: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LoadRun:
+    """A run of the load engine in a lab."""
+
+    report: Report
+    usage: Usage
+    """What the lab's processes used meanwhile."""
+
+
 class Lab(Protocol):
     """One bundle of manifests, running."""
 
@@ -88,6 +99,15 @@ class Lab(Protocol):
         Raises TargetError where nothing could be reached, LabError where the lab broke.
         """
 
+    async def bench(
+        self, client: Client, plan: Plan, *, progress: Callable[[LoadProgress], None] | None = None
+    ) -> LoadRun:
+        """Runs the load engine on the echo service in a process of its own; cancelled, as `probe` does.
+
+        Where the client's name has several addresses, the engine balances over them itself. The engine does
+        not speak xDS: UsageError. Raises else what `probe` raises.
+        """
+
     async def kill(self, pod: str, signal: int) -> None:
         """Sends a signal to a pod's process."""
 
@@ -99,6 +119,8 @@ class Cluster(Protocol):
     """A place where labs run."""
 
     name: str
+    mutual_tls: bool
+    """Whether its sidecars authenticate and encrypt what they send to one another."""
 
     def missing(self, bundle: Bundle, client: Client) -> str | None:
         """Why this can't run here, with the way to get what is missing; None where it can."""

@@ -1,4 +1,4 @@
-"""What runs in the processes that a zygote forks: echo pods and probe clients.
+"""What runs in the processes that a zygote forks: echo pods, probe clients and load clients.
 
 An entry takes its payload (JSON) and the pipe on which it reports to the run, a JSON object per line.
 """
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from whichpod.cluster.loopback.usage import Meter, Watched
 from whichpod.model.codec import from_json, to_json
 from whichpod.model.errors import ExitCode, LabError, TargetError, UsageError, WhichpodError
 from whichpod.model.plan import Plan
@@ -28,6 +29,7 @@ def prepare() -> None:
     """Imports all that children need, so that they share it. Starts no thread and opens no socket."""
     import whichpod.echo.args
     import whichpod.echo.run
+    import whichpod.load.run
     import whichpod.probe.run  # noqa: F401
 
 
@@ -49,9 +51,7 @@ def client(payload: dict[str, Any], report: int) -> int:
     """A probe client. SIGTERM or SIGINT ends it early; it reports what it has."""
     from whichpod.probe.run import probe
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _stop_on_signals()
     target, plan = from_json(Target, payload["target"]), from_json(Plan, payload["plan"])
     with contextlib.closing(_Reporter(report)) as say:
         try:
@@ -61,6 +61,38 @@ def client(payload: dict[str, Any], report: int) -> int:
             return int(e.exit_code)
         say("report", to_json(done))
     return int(ExitCode.OK)
+
+
+def bench(payload: dict[str, Any], report: int) -> int:
+    """A load client. It ends and reports as `client` does, and tells what the `watched` used meanwhile."""
+    from whichpod.load.run import bench as load
+    from whichpod.probe.resolve import lookup
+
+    stop = _stop_on_signals()
+    target, plan = from_json(Target, payload["target"]), from_json(Plan, payload["plan"])
+    watched = [from_json(Watched, w) for w in payload["watched"]]
+    with contextlib.closing(_Reporter(report)) as say:
+        try:
+            addresses = lookup(target.address)
+            meter = Meter(watched)
+            meter.start()
+            done = load(
+                target, plan, addresses=addresses, progress=lambda p: say("progress", to_json(p)), stop=stop
+            )
+            usage = meter.stop(done, plan)
+        except WhichpodError as e:
+            say("error", {"kind": type(e).__name__, "message": e.message, "fix": e.fix})
+            return int(e.exit_code)
+        say("usage", to_json(usage))
+        say("report", to_json(done))
+    return int(ExitCode.OK)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 class _Reporter:
@@ -76,4 +108,4 @@ class _Reporter:
         os.close(self._fd)
 
 
-ENTRIES: dict[str, Callable[[dict[str, Any], int], int]] = {"echo": echo, "client": client}
+ENTRIES: dict[str, Callable[[dict[str, Any], int], int]] = {"echo": echo, "client": client, "bench": bench}

@@ -1,4 +1,4 @@
-"""Runs a probe client in a process of the lab's, and brings its report home."""
+"""Runs a client in a process of the lab's, and brings its report home."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from whichpod.cluster.loopback.children import ERRORS
 from whichpod.cluster.loopback.images.base import base_environment
@@ -18,6 +18,7 @@ from whichpod.model.report import Report
 from whichpod.model.target import Target
 from whichpod.probe.run import Progress
 
+T = TypeVar("T")
 STOP_S = 6.0
 """How long a client that was told to stop may take: an RPC that is under way is waited for."""
 
@@ -30,7 +31,21 @@ async def run_client(
     env: Mapping[str, str],
     progress: Callable[[Progress], None] | None,
 ) -> Report:
-    """The report of a client that runs `plan` against `target`.
+    """The report of a client that runs `plan` against `target`; it ends as `converse` says."""
+    tell = (lambda said: progress(from_json(Progress, said))) if progress else None
+    payload = {"target": to_json(target), "plan": to_json(plan)}
+    return read(Report, "report", await converse(supervisor, name, "client", payload, env, tell))
+
+
+async def converse(
+    supervisor: Supervisor,
+    name: str,
+    entry: str,
+    payload: Mapping[str, Any],
+    env: Mapping[str, str],
+    progress: Callable[[Any], None] | None,
+) -> Mapping[str, Any]:
+    """Forks a client, one of `children.ENTRIES`, and returns what it told, by kind; there is a report.
 
     Cancelled, it lets the client stop in order and returns the report of what there is, with the end
     reason "interrupted"; cancelled again, it kills it. Raises what the client raised; LabError when it
@@ -43,14 +58,13 @@ async def run_client(
         heard.update(said := json.loads(line))
         if progress and "progress" in said and not raised:
             try:
-                progress(from_json(Progress, said["progress"]))
+                progress(said["progress"])
             except Exception as e:  # the caller's: to be raised where the caller waits
                 raised.append(e)
                 process.signal(signal.SIGTERM)
 
-    payload = {"target": to_json(target), "plan": to_json(plan)}
     process = supervisor.fork(
-        name, "client", payload, title="client", env={**base_environment(supervisor.folder), **env}
+        name, entry, payload, title="client", env={**base_environment(supervisor.folder), **env}
     )
     process.on_line = hear
     try:
@@ -60,7 +74,20 @@ async def run_client(
             raise
     if raised:
         raise raised[0]
-    return _result(heard, process)
+    if "report" in heard:
+        return heard
+    if "error" in heard:
+        error = heard["error"]
+        raise ERRORS.get(error["kind"], LabError)(error["message"], fix=error["fix"])
+    raise LabError(f"The client {process.how_it_ended()} without a report.{process.wrote()}")
+
+
+def read(kind: type[T], name: str, heard: Mapping[str, Any]) -> T:
+    """What a client told under `name`. Raises LabError where it can't be read."""
+    try:
+        return from_json(kind, heard[name])
+    except (KeyError, ValueError) as e:
+        raise LabError(f"The client's {name} can't be read: {e}.") from None
 
 
 async def _stopped(process: Process) -> bool:
@@ -70,15 +97,3 @@ async def _stopped(process: Process) -> bool:
     finally:
         process.signal(signal.SIGKILL)
     return process.exited.done()
-
-
-def _result(heard: Mapping[str, Any], process: Process) -> Report:
-    if "report" in heard:
-        try:
-            return from_json(Report, heard["report"])
-        except ValueError as e:
-            raise LabError(f"The client's report can't be read: {e}.") from None
-    if "error" in heard:
-        error = heard["error"]
-        raise ERRORS.get(error["kind"], LabError)(error["message"], fix=error["fix"])
-    raise LabError(f"The client {process.how_it_ended()} without a report.{process.wrote()}")

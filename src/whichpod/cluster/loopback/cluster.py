@@ -17,6 +17,7 @@ class LoopbackCluster:
     """Runs labs on addresses of 127/8, without privileges: see Cluster."""
 
     name = "loopback"
+    mutual_tls = False
 
     def missing(self, bundle: Bundle, client: Client) -> str | None:
         """Why this can't run here, with the way to get what is missing; None where it can."""

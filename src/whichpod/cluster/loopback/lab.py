@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from whichpod.cluster.loopback import binaries
 from whichpod.cluster.loopback.addresses import Block
+from whichpod.cluster.loopback.bench import run_bench
 from whichpod.cluster.loopback.client import run_client
 from whichpod.cluster.loopback.dns.server import DnsServer
 from whichpod.cluster.loopback.dns.zone import Zone
-from whichpod.cluster.loopback.images import image_of
+from whichpod.cluster.loopback.images import WHICHPOD, image_of
 from whichpod.cluster.loopback.needs import needs_kube_proxy, service_port
 from whichpod.cluster.loopback.pods import HOST_ADDRESS, Kubelet, Pod, planned
 from whichpod.cluster.loopback.proxies import CLIENT_SIDECAR, KUBE_PROXY, PROXYLESS, Proxies
 from whichpod.cluster.loopback.relay import Relay
 from whichpod.cluster.loopback.supervisor import Supervisor
 from whichpod.cluster.loopback.tasks import together, unless
-from whichpod.cluster.protocol import Client, PodInfo, Via
+from whichpod.cluster.loopback.usage import Watched
+from whichpod.cluster.protocol import Client, LoadRun, PodInfo, Via
+from whichpod.load.progress import LoadProgress
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Service
 from whichpod.mesh.registry import Registry
-from whichpod.model.errors import LabError
+from whichpod.model.errors import LabError, UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 from whichpod.model.target import Target
+from whichpod.model.usage import Role
 from whichpod.probe.run import Progress
 
 PODS_AT_ONCE = 16
@@ -85,6 +90,15 @@ class LoopbackLab:
         """Runs a client forked from the lab's zygote; see the protocol."""
         client.check()
         return await unless(self._supervisor.broken, self._probe(client, plan, progress))
+
+    async def bench(
+        self, client: Client, plan: Plan, *, progress: Callable[[LoadProgress], None] | None = None
+    ) -> LoadRun:
+        """Runs a load client forked from the lab's zygote; see the protocol."""
+        client.check()
+        if client.via is Via.XDS:
+            raise UsageError("The load engine does not speak xDS.", fix="Use a client via dns or endpoints.")
+        return await unless(self._supervisor.broken, self._bench(client, plan, progress))
 
     async def kill(self, pod: str, signal: int) -> None:
         """Sends a signal to a pod's processes. Raises LabError where there is no such pod."""
@@ -180,22 +194,58 @@ class LoopbackLab:
     # A client
 
     async def _probe(self, client: Client, plan: Plan, progress: Callable[[Progress], None] | None) -> Report:
+        target = await self._made_ready(client)
+        env = await self._proxies.proxyless() if client.via is Via.XDS else {}
+        report = await run_client(self._supervisor, self._client_name(), target, plan, env, progress)
+        self._check_proxies()
+        report.environment |= self.environment()
+        return report
+
+    async def _bench(
+        self, client: Client, plan: Plan, progress: Callable[[LoadProgress], None] | None
+    ) -> LoadRun:
+        target = await self._made_ready(client)
+        if client.via is Via.DNS:
+            # The engine dials what the name stands for, and the name is what proxies route by.
+            target = replace(target, authority=target.address.rpartition("/")[2])
+        run = await run_bench(self._supervisor, self._client_name(), target, plan, self._watched(), progress)
+        self._check_proxies()
+        run.report.environment |= self.environment()
+        return run
+
+    async def _made_ready(self, client: Client) -> Target:
         before = self._proxies.names
         await self._provide(client)
         if self._proxies.names != before:
             await self._proxies.settled(self._registry())
-        target = await self._target(client)
-        env = await self._proxies.proxyless() if client.via is Via.XDS else {}
+        return await self._target(client)
+
+    def _client_name(self) -> str:
         self._clients += 1
-        name = f"client-{self._clients}"
-        report = await run_client(self._supervisor, name, target, plan, env, progress)
+        return f"client-{self._clients}"
+
+    def _check_proxies(self) -> None:
         for process in self._proxies.processes:
             if process.exited.done():
                 raise LabError(
                     f"The {process.title} {process.how_it_ended()} while the client ran.{process.wrote()}"
                 )
-        report.environment |= self.environment()
-        return report
+
+    def _watched(self) -> list[Watched]:
+        """The processes whose CPU time is told of a load run."""
+        pods = [
+            Watched(
+                process.title, Role.SERVER if image_of(container) is WHICHPOD else Role.PROXY, process.pid
+            )
+            for pod in self._pods
+            for container, process in zip(pod.deployment.containers, pod.processes, strict=False)
+            if not process.exited.done()
+        ]
+        proxies = [
+            Watched(p.title, Role.STAND_IN if p.title == KUBE_PROXY else Role.PROXY, p.pid)
+            for p in self._proxies.processes
+        ]
+        return [*pods, *proxies]
 
     async def _target(self, client: Client) -> Target:
         address = await self._address(client)
