@@ -21,6 +21,7 @@ from whichpod.model.codec import from_json
 from whichpod.model.errors import TargetError, UsageError
 from whichpod.model.report import WorkerLoad
 
+WORKER = [sys.executable, "-m", "whichpod.load.worker"]
 START_NS = 20 * MS
 """From `go` to the beginning, so that all workers have heard it."""
 CHECK_S = 0.05
@@ -33,9 +34,7 @@ class _Member:
     """One worker process."""
 
     def __init__(self, job: Job) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "whichpod.load.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self.process = subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.out = self.process.stdout.fileno()

@@ -197,7 +197,7 @@ class ClosedLoop(Pace):
             # By what each has sent already: the shares of all together are to be even.
             for line in engine.lines:
                 self._quotas[line] = line.sent
-            for line, more in zip(lines, _level([line.sent for line in lines], left), strict=True):
+            for line, more in zip(lines, level([line.sent for line in lines], left), strict=True):
                 self._quotas[line] += more
         self._goal = min(line.sent for line in lines)
         self._next_round()
@@ -370,7 +370,7 @@ class OpenLoop(Pace):
                 self.up(other)
 
 
-def _level(sent: list[int], left: int) -> list[int]:
+def level(sent: list[int], left: int) -> list[int]:
     """How many more of each bring numbers as near to one another as `left` more allow."""
     low, high = min(sent), min(sent) + left + 1
     while high - low > 1:

@@ -22,6 +22,7 @@ from whichpod.model.plan import Plan
 from whichpod.model.report import EndReason, Evidence, Report
 from whichpod.model.tally import Tally
 from whichpod.model.target import Target
+from whichpod.model.text import printable
 
 MOST_STREAMS = 100_000
 SPARE_FILES = 64
@@ -144,7 +145,7 @@ def _report(target: Target, plan: Plan, addresses: Sequence[str], crew: Crew, st
             connections_opened=sum(result.opened for result in results),
             remote_peers=tuple(addresses),
             policy="round_robin" if len(set(addresses)) > 1 else "",
-            first_error=first_error or next((f"{a}: {why}" for a, why in down.items()), ""),
+            first_error=printable(first_error or next((f"{a}: {why}" for a, why in down.items()), "")),
         ),
         saturation=saturation_of(plan, tally, crew.loads),
         environment=environment(),
