@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from whichpod.model.text import printable
+
 Learnt = Literal["identity", "header", "peer", "resolved", "given", "lab"]
 """How a backend is known: it said so itself (identity), a response header named it, it is the address
 of the TCP peer, it was in the name's DNS answer, the user gave it, or the lab started it."""
@@ -25,8 +27,9 @@ class Backend:
 
     @property
     def label(self) -> str:
-        """The name to show: the pod's, else the id."""
-        return self.pod or self.id
+        """The name to show: the pod's, else the id. Printable, as it came over the wire."""
+        name = self.pod or self.id
+        return name if name.isprintable() else printable(name) or "?"
 
     def matches(self, name: str) -> bool:
         """Whether `name` (a pod, id, IP or IP:port) means this backend."""

@@ -96,7 +96,7 @@ def parse_threshold(text: str) -> Threshold:
     if metric == "spread":
         return Threshold(text, metric, sign, unit="class", balance=_class(text, sign, value))
     if times:
-        return Threshold(text, metric, sign, _ns(text, value.replace(" ", "")), "ns", None, per_backend, service)
+        return Threshold(text, metric, sign, _ns(text, value), "ns", None, per_backend, service)
     bound, unit = _amount(text, metric, value)
     return Threshold(text, metric, sign, bound, unit, None, per_backend)
 
@@ -132,6 +132,7 @@ def _class(text: str, sign: Operator, value: str) -> Balance:
 
 
 def _ns(text: str, value: str) -> float:
+    value = value.replace(" ", "")
     if not value[-1:].isalpha():
         raise UsageError(
             f"--fail-if {text!r}: the time has no unit.", fix="Write us, ms or s after it: 50ms."

@@ -7,6 +7,7 @@ import re
 import grpc
 
 from whichpod.model.errors import TargetError
+from whichpod.model.text import printable
 
 _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED: ([^:]+)")
 _NOISE = re.compile(
@@ -16,21 +17,18 @@ _CODE = re.compile(r"^[A-Z_]+: (?=\S)")
 _HTTP = re.compile(r"^Received http2 header with status: (\d+)")
 _NOT_GRPC = (*range(300, 400), 400, 404, 405, 411, 413, 415)
 """HTTP status codes of a server that knows nothing of gRPC. Others may be a proxy's, for a moment."""
+_LONGEST = 10_000
+"""Characters of details that are looked at."""
 _NO_XDS = re.compile(r"xDS channel|XdsClient|[LRCE]DS resource")
 _XDS_SERVER = re.compile(r"xDS channel for server ([^ ]+):")
 
 
 def described(error: grpc.RpcError) -> str:
     """Status and details of an RPC's failure, without gRPC's wrapping."""
-    details, wrapped = _NOISE.subn("", _printable(str(error.details() or "")))
+    details, wrapped = _NOISE.subn("", printable(str(error.details() or ""), _LONGEST))
     if wrapped:
         details = _CODE.sub("", details)
     return f"{error.code().name}: {details[:300]}" if details else str(error.code().name)
-
-
-def _printable(text: str) -> str:
-    # gRPC passes on what a server sent; a terminal must not act on it.
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def target_error(target: str, error: grpc.RpcError, *, tls: bool, method: str = "") -> TargetError | None:
@@ -98,7 +96,7 @@ def target_error(target: str, error: grpc.RpcError, *, tls: bool, method: str = 
 
 def _last_reason(details: str) -> str:
     """The innermost of causes that gRPC strings together."""
-    text = _printable(details).partition(" (node ID:")[0]
+    text = printable(details, _LONGEST).partition(" (node ID:")[0]
     return text.rpartition("Failed to connect to remote host: ")[2].rpartition("channel in ")[2][:200]
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from whichpod.model.report import Report
 from whichpod.model.units import format_ns
-from whichpod.model.verdict import Verdict
+from whichpod.model.verdict import Diagnosis, Verdict
 from whichpod.report.console import block
 
 BAR = 24
@@ -30,14 +30,9 @@ def print_report(console: Console, report: Report) -> None:
     console.print(_totals(report))
     if verdict:
         console.print()
-        _print_verdict(console, verdict)
+        print_verdict(console, verdict)
     if report.diagnosis:
-        d = report.diagnosis
-        console.print()
-        console.print(Text.assemble(("Why: ", "bold"), d.cause))
-        for line in d.evidence:
-            console.print(Text(f"  - {line}"))
-        console.print(Text.assemble(("What to change: ", "bold"), d.fix))
+        print_diagnosis(console, report.diagnosis)
     if report.end_reason == "interrupted":
         console.print(Text("Interrupted: this is what was measured so far.", "yellow"))
 
@@ -113,7 +108,17 @@ def _totals(report: Report) -> Text:
     return Text("\n".join(lines))
 
 
-def _print_verdict(console: Console, verdict: Verdict) -> None:
+def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
+    """Writes why it is so, and what to change."""
+    console.print()
+    console.print(Text.assemble(("Why: ", "bold"), diagnosis.cause))
+    for line in diagnosis.evidence:
+        console.print(Text(f"  - {line}"))
+    console.print(Text.assemble(("What to change: ", "bold"), diagnosis.fix))
+
+
+def print_verdict(console: Console, verdict: Verdict) -> None:
+    """Writes the verdict with its numbers, whether it was expected, and the reasons."""
     style = STYLES.get(verdict.headline, "")
     console.print(Text.assemble((verdict.headline.upper(), f"bold {style}"), f"  {verdict.sentence}"))
     if verdict.spread.total:
