@@ -1,6 +1,7 @@
 # make matrix   set up, then show every configuration side by side
 # make test     set up, then run the tests
 # make check    lint, types and import contracts
+# make bench    what the load engine and the fast server cost, against their peers
 # Options of the matrix go in ARGS:  make matrix ARGS="--only 'istio*' --verbose"
 
 VENV ?= .venv
@@ -11,11 +12,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: matrix test check format clean
+.PHONY: matrix test check bench format clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH. Name one: make PYTHON=/path/to/python3"; exit 4; }
@@ -43,6 +44,9 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tests/house_rules.py
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff check --fix-only .

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import sys
+
 from whichpod.load.engine import NEVER, Engine
 from whichpod.model.report import WorkerLoad
 from whichpod.model.tally import OK, BackendTally, Tally
@@ -50,6 +53,12 @@ def tally_of(engine: Engine) -> Tally:
     return tally
 
 
+def _peak_rss() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in KiB, macOS in bytes (getrusage(2)).
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def load_of(engine: Engine) -> WorkerLoad:
     """How busy the process was."""
     if engine.began == NEVER:
@@ -62,4 +71,5 @@ def load_of(engine: Engine) -> WorkerLoad:
         lag_p99_ns=engine.lag.percentile(99),
         lag_max_ns=engine.lag.maximum,
         late_sends=engine.late,
+        peak_rss_bytes=_peak_rss(),
     )

@@ -32,6 +32,8 @@ class WorkerLoad:
     """How late its event loop came to what was due."""
     lag_max_ns: int = 0
     late_sends: int = 0
+    peak_rss_bytes: int = 0
+    """The most memory that it held."""
     lost: bool = False
     """It died; what it had not reported is missing."""
 
