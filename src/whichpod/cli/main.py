@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from whichpod.model.errors import ExitCode, WhichpodError
 
 COMMANDS = {
+    "bench": "Load a gRPC target and report each server's share, rate, errors and latencies.",
     "matrix": "Run every configuration side by side and show how each balances.",
     "probe": "Send RPCs to a gRPC target and tell which backends answered, and whether that is even.",
     "serve": "Run the echo service, which says who answered.",

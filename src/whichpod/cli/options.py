@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from whichpod.model.errors import UsageError
+from whichpod.model.expectation import Expectation, parse_expectation
+from whichpod.model.target import Target, Tls
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object (versioned schema) instead of text.")
 ]
+Metadata = Annotated[
+    list[str] | None, typer.Option("-H", "--metadata", help='Metadata, "key: value"; repeatable.')
+]
+Identify = Annotated[
+    str,
+    typer.Option(
+        help="What tells the server: header:NAME, trailer:NAME or field:PATH of its answers, or peer."
+    ),
+]
+Backends = Annotated[str, typer.Option(help="Who should answer: a number, or names or addresses a,b,c.")]
+UseTls = Annotated[bool, typer.Option("--tls", help="TLS with the default roots.")]
+Ca = Annotated[str, typer.Option(help="PEM roots to trust (implies --tls).")]
+Cert = Annotated[str, typer.Option(help="PEM client certificate (mutual TLS).")]
+Key = Annotated[str, typer.Option(help="PEM key of it.")]
+ServerName = Annotated[str, typer.Option(help="Name to expect in the server's certificate.")]
+Authority = Annotated[str, typer.Option(help="The :authority to send.")]
+Expected = Annotated[
+    str,
+    typer.Option(
+        help="none, single, partial, random, even, exact, at-least=N, pinned or weights=POD:W,POD:W;"
+        " sets the exit code."
+    ),
+]
+Tolerance = Annotated[float, typer.Option(help="A share this much off its due is never called skewed.")]
+Confidence = Annotated[float, typer.Option(help="1 - the chance of calling a fair random balancer skewed.")]
+Seed = Annotated[int, typer.Option(help="Seed of what is random in the client.")]
 
 
 def text_or_file(value: str, option: str) -> str:
@@ -36,3 +65,37 @@ def metadata_pairs(values: list[str]) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"--metadata {value!r} has no key.", fix='Write it like -H "x-tenant: blue".')
         pairs.append((value[:cut].strip().lower(), value[cut + 1 :].strip()))
     return tuple(pairs)
+
+
+def tls_of(tls: bool, ca: str, cert: str, key: str, server_name: str) -> Tls | None:
+    """The client's TLS; None where no option asks for it."""
+    return Tls(ca, cert, key, server_name) if tls or ca or cert or key or server_name else None
+
+
+def expectation_of(text: str, tolerance: float, confidence: float) -> Expectation | None:
+    """The expectation; None where there is none. Raises UsageError naming the option at fault."""
+    if not 0 <= tolerance < 1:
+        raise UsageError(
+            f"--tolerance {tolerance:g} makes no sense.", fix="It takes 0 to below 1, such as 0.05."
+        )
+    if not 0.5 <= confidence < 1:
+        raise UsageError(
+            f"--confidence {confidence:g} makes no sense.", fix="It takes 0.5 to below 1, such as 0.99."
+        )
+    if not text:
+        return None
+    return dataclasses.replace(parse_expectation(text), tolerance=tolerance, confidence=confidence)
+
+
+def with_backends(target: Target, backends: str) -> Target:
+    """The target with the servers that should answer, where the user gave them. Raises UsageError."""
+    if not backends:
+        return target
+    if backends.lstrip("-").isdigit():
+        if int(backends) < 1:
+            raise UsageError(
+                f"--backends {backends} makes no sense.", fix="It takes a number above zero, or names."
+            )
+        return dataclasses.replace(target, known=(), known_count=int(backends), known_by="given")
+    names = tuple(dict.fromkeys(filter(None, (name.strip() for name in backends.split(",")))))
+    return dataclasses.replace(target, known=names, known_count=len(names), known_by="given")

@@ -9,12 +9,32 @@ from typing import Annotated
 import typer
 
 from whichpod.cli.main import typer_main
-from whichpod.cli.options import Json, metadata_pairs, text_or_file
+from whichpod.cli.options import (
+    Authority,
+    Backends,
+    Ca,
+    Cert,
+    Confidence,
+    Expected,
+    Identify,
+    Json,
+    Key,
+    Metadata,
+    Seed,
+    ServerName,
+    Tolerance,
+    UseTls,
+    expectation_of,
+    metadata_pairs,
+    text_or_file,
+    tls_of,
+    with_backends,
+)
 from whichpod.model.errors import ExitCode, UsageError
-from whichpod.model.expectation import Expectation, parse_expectation
+from whichpod.model.expectation import Expectation
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.report import Report
-from whichpod.model.target import Target, Tls
+from whichpod.model.target import Target
 from whichpod.model.units import parse_duration
 
 _EPILOG = """Examples:
@@ -81,44 +101,25 @@ def probe(
         str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
     ] = "",
     data: Annotated[str, typer.Option(help="Its request: JSON or @FILE.")] = "",
-    identify: Annotated[
-        str,
-        typer.Option(
-            help="What tells the server: header:NAME, trailer:NAME or field:PATH of its answers, or peer."
-        ),
-    ] = "",
+    identify: Identify = "",
     new_connection_per_request: Annotated[
         bool, typer.Option("--new-connection-per-request", help="A fresh channel for every RPC.")
     ] = False,
     payload_size: Annotated[int, typer.Option(help="Bytes of payload per request.")] = 0,
     deadline: Annotated[str, typer.Option(help="Deadline of each RPC.")] = "5s",
     warmup: Annotated[int, typer.Option(help="RPCs to send first, which aren't judged.")] = 0,
-    metadata: Annotated[
-        list[str] | None, typer.Option("-H", "--metadata", help='Metadata, "key: value"; repeatable.')
-    ] = None,
-    backends: Annotated[
-        str, typer.Option(help="Who should answer: a number, or names or addresses a,b,c.")
-    ] = "",
-    tls: Annotated[bool, typer.Option("--tls", help="TLS with the default roots.")] = False,
-    ca: Annotated[str, typer.Option(help="PEM roots to trust (implies --tls).")] = "",
-    cert: Annotated[str, typer.Option(help="PEM client certificate (mutual TLS).")] = "",
-    key: Annotated[str, typer.Option(help="PEM key of it.")] = "",
-    server_name: Annotated[str, typer.Option(help="Name to expect in the server's certificate.")] = "",
-    authority: Annotated[str, typer.Option(help="The :authority to send.")] = "",
-    expect: Annotated[
-        str,
-        typer.Option(
-            help="none, single, partial, random, even, exact, at-least=N, pinned or weights=POD:W,POD:W;"
-            " sets the exit code."
-        ),
-    ] = "",
-    tolerance: Annotated[
-        float, typer.Option(help="A share this much off its due is never called skewed.")
-    ] = 0.05,
-    confidence: Annotated[
-        float, typer.Option(help="1 - the chance of calling a fair random balancer skewed.")
-    ] = 0.99,
-    seed: Annotated[int, typer.Option(help="Seed of what is random in the client.")] = 0,
+    metadata: Metadata = None,
+    backends: Backends = "",
+    tls: UseTls = False,
+    ca: Ca = "",
+    cert: Cert = "",
+    key: Key = "",
+    server_name: ServerName = "",
+    authority: Authority = "",
+    expect: Expected = "",
+    tolerance: Tolerance = 0.05,
+    confidence: Confidence = 0.99,
+    seed: Seed = 0,
     json: Json = False,
 ) -> int:
     """Send RPCs to a gRPC target; tell which backends answered, whether that is even, and why not."""
@@ -137,29 +138,14 @@ def probe(
         raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
     if messages < 1:
         raise UsageError(f"--messages {messages} makes no sense.", fix="It takes a number above zero.")
-    expectation = _expectation(expect, tolerance, confidence)
-    tls_options = Tls(ca, cert, key, server_name) if tls or ca or cert or key or server_name else None
+    expectation = expectation_of(expect, tolerance, confidence)
     aim, listed = _target(target, endpoints, multi_endpoint, endpoint_count)
     if listed and not plan.policy and not plan.service_config:
         plan = dataclasses.replace(plan, policy="round_robin")
     plan.check()
-    aim = dataclasses.replace(aim, tls=tls_options, authority=authority)
-    report = _run(_with_backends(aim, backends), plan, quiet=json)
+    aim = dataclasses.replace(aim, tls=tls_of(tls, ca, cert, key, server_name), authority=authority)
+    report = _run(with_backends(aim, backends), plan, quiet=json)
     return _finish(report, expectation, json)
-
-
-def _expectation(text: str, tolerance: float, confidence: float) -> Expectation | None:
-    if not 0 <= tolerance < 1:
-        raise UsageError(
-            f"--tolerance {tolerance:g} makes no sense.", fix="It takes 0 to below 1, such as 0.05."
-        )
-    if not 0.5 <= confidence < 1:
-        raise UsageError(
-            f"--confidence {confidence:g} makes no sense.", fix="It takes 0.5 to below 1, such as 0.99."
-        )
-    if not text:
-        return None
-    return dataclasses.replace(parse_expectation(text), tolerance=tolerance, confidence=confidence)
 
 
 def _target(target: str, endpoints: str, multi_endpoint: bool, count: int) -> tuple[Target, bool]:
@@ -175,19 +161,6 @@ def _target(target: str, endpoints: str, multi_endpoint: bool, count: int) -> tu
     if multi_endpoint:
         return consecutive(target, count), True
     return Target(target), False
-
-
-def _with_backends(target: Target, backends: str) -> Target:
-    if not backends:
-        return target
-    if backends.lstrip("-").isdigit():
-        if int(backends) < 1:
-            raise UsageError(
-                f"--backends {backends} makes no sense.", fix="It takes a number above zero, or names."
-            )
-        return dataclasses.replace(target, known=(), known_count=int(backends), known_by="given")
-    names = tuple(dict.fromkeys(filter(None, (name.strip() for name in backends.split(",")))))
-    return dataclasses.replace(target, known=names, known_count=len(names), known_by="given")
 
 
 def _run(target: Target, plan: Plan, *, quiet: bool) -> Report:

@@ -152,7 +152,7 @@ def outcome(report: Report) -> str:
         f"{tally.failed:,} failed" + (f" ({failed})" if failed else ""),
     ]
     if tally.dropped:
-        parts.append(f"{tally.dropped:,} dropped (too many in flight)")
+        parts.append(f"{tally.dropped:,} dropped (too many were waiting)")
     if tally.in_flight:
         parts.append(f"{tally.in_flight:,} still in flight")
     if tally.unattributed:

@@ -1,0 +1,121 @@
+"""What `whichpod bench` sends, and where to: from its options to the load engine's terms."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import random
+import re
+from pathlib import Path
+
+from whichpod.load.call import Call, How, Identify, echo_call
+from whichpod.model.errors import UsageError
+from whichpod.model.plan import MOST_PAYLOAD, Plan
+from whichpod.model.target import Target
+
+REFLECTION_S = 5.0
+"""Least time that reflection gets, however short the RPCs' deadline is."""
+_NUMBERS = re.compile(r"[1-9][0-9]{0,8}(\.[1-9][0-9]{0,8})*")
+
+
+def aim_of(target: str, endpoints: str) -> Target:
+    """The target of the argument or of --endpoints. Raises UsageError where there is none, or both."""
+    from whichpod.probe.address import parse_address
+    from whichpod.probe.endpoints import parse_endpoints
+
+    if endpoints and target:
+        raise UsageError("--endpoints stands instead of a target.", fix="Leave the target away.")
+    if endpoints:
+        return parse_endpoints(endpoints)
+    if not target:
+        raise UsageError("No target was given.", fix="For example: whichpod bench localhost:50051")
+    if target.startswith("xds:"):
+        raise UsageError(
+            f"{target}: the load engine has no xDS client, and gRPC's own would be the limit.",
+            fix="Give the servers' addresses (--endpoints a:p,b:p), or use whichpod probe.",
+        )
+    if parse_address(target).scheme == "unix-abstract":
+        raise UsageError(f"{target}: the load engine takes no abstract sockets.", fix="Use unix:PATH.")
+    return Target(target)
+
+
+def addresses_of(target: Target) -> tuple[Target, tuple[str, ...]]:
+    """The target with the backends that its name tells of, and every address to connect to.
+
+    Raises TargetError where the name does not resolve.
+    """
+    from whichpod.probe.address import parse_address
+    from whichpod.probe.resolve import reachable
+
+    address = parse_address(target.address)
+    if address.scheme == "unix":
+        return target, (f"unix:{address.host}",)
+    found = reachable(target.address)
+    if len(found) > 1 and not target.known and not target.known_count:
+        target = dataclasses.replace(target, known=found, known_count=len(found), known_by="resolved")
+    return target, found
+
+
+def bytes_of(value: str, option: str) -> bytes:
+    """The text's bytes, or those of FILE where it is @FILE. Raises UsageError naming the option."""
+    if not value.startswith("@"):
+        return value.encode()
+    try:
+        found = Path(value[1:]).read_bytes()
+    except OSError as e:
+        raise UsageError(
+            f"{option}: {value[1:]} can't be read: {e.strerror}.", fix="Name a readable file after @."
+        ) from None
+    if len(found) > MOST_PAYLOAD:
+        raise UsageError(
+            f"{option}: {value[1:]} is more than a message holds.", fix=f"{MOST_PAYLOAD} bytes at most."
+        )
+    return found
+
+
+def payload_of(plan: Plan, payload: str, size: int) -> bytes:
+    """What the echo service is sent: the payload given, or so many random bytes."""
+    if payload and size:
+        raise UsageError("--payload and --payload-size exclude each other.", fix="Give one of them.")
+    if (payload or size) and plan.method:
+        raise UsageError(
+            "--payload and --payload-size belong to the echo service.",
+            fix="A method's request is --data or --data-binary.",
+        )
+    if not 0 <= size <= MOST_PAYLOAD:
+        raise UsageError(f"--payload-size {size} makes no sense.", fix=f"It takes 0 to {MOST_PAYLOAD} bytes.")
+    if payload:
+        return bytes_of(payload, "--payload")
+    return random.Random(plan.seed).randbytes(size)  # noqa: S311 - not a secret
+
+
+def call_of(target: Target, plan: Plan, payload: bytes) -> Call:
+    """The plan's call; asks the server for the method's types where they are needed.
+
+    Raises UsageError for a method, data or field that it doesn't have, TargetError where it can't be asked.
+    """
+    if not plan.method:
+        return echo_call(payload)
+    how, _, name = plan.identify.partition(":")
+    numbers: tuple[int, ...] = ()
+    if how == "field" and _NUMBERS.fullmatch(name):
+        numbers = tuple(map(int, name.split(".")))
+    path, message = f"/{plan.method}", base64.b64decode(plan.message)
+    # An empty message is the same bytes whatever its type is.
+    if plan.data or (how == "field" and not numbers):
+        from whichpod.probe.reflection import learn
+
+        asking = dataclasses.replace(plan, deadline_s=max(plan.deadline_s, REFLECTION_S))
+        if numbers:
+            asking = dataclasses.replace(asking, identify="")
+        method = learn(target, asking)
+        path, numbers = method.path, numbers or method.numbers
+        message = message or method.request
+    return Call(path, message, Identify(_how(how), name.lower() if how != "field" else name, numbers))
+
+
+def _how(how: str) -> How:
+    match how:
+        case "header" | "trailer" | "field" | "peer":
+            return how
+    return "servers"

@@ -1,0 +1,133 @@
+"""Where `whichpod bench` puts its report: the terminal, single files, a folder of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from whichpod.model.errors import ExitCode, UsageError, WhichpodError
+from whichpod.model.histogram import Histogram
+from whichpod.model.report import Report
+
+STDOUT = "-"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class OutputError(WhichpodError):
+    """A result can't be written."""
+
+    exit_code = ExitCode.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the options ask for."""
+
+    json: bool = False
+    folder: Path | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    """File, or "-" for stdout, by kind: csv, hgrm, markdown."""
+
+    def check(self) -> None:
+        """Raises UsageError, before anything starts, for what can't be written."""
+        folder = self.folder
+        if folder and folder.exists() and not folder.is_dir():
+            raise UsageError(
+                f"--report {folder} is not a folder.", fix="Name a folder; it is made if need be."
+            )
+        owners = [f"--{kind} -" for kind, name in self.files.items() if name == STDOUT]
+        owners += ["--json"] * self.json
+        if len(owners) > 1:
+            raise UsageError(
+                f"{' and '.join(owners)} would be mixed on stdout.", fix="Give all but one of them a file."
+            )
+        for kind, name in self.files.items():
+            path = Path(name)
+            if name == STDOUT:
+                continue
+            if path.is_dir():
+                raise UsageError(f"--{kind} {name} is a folder.", fix="Name a file, or - for stdout.")
+            where = path if path.exists() else path.parent
+            if not os.access(where, os.W_OK):
+                why = "there is no such folder" if not where.exists() else "permission denied"
+                raise UsageError(f"--{kind} {name} can't be written: {why}.", fix="Name another file.")
+
+    def write(self, report: Report) -> None:
+        """Prints and writes everything. Raises OutputError for the first file that fails, at the end."""
+        self._print(report)
+        sys.stdout.flush()
+        wanted = {Path(name): _RENDERERS[kind] for kind, name in self.files.items() if name != STDOUT}
+        try:
+            for path, render in wanted.items():
+                path.write_text(render(report), encoding="utf-8")
+            if self.folder:
+                _write_folder(self.folder, report)
+        except OSError as error:
+            raise OutputError(
+                f"{error.filename} can't be written: {error.strerror}.", fix="The run itself went through."
+            ) from None
+
+    def _print(self, report: Report) -> None:
+        kind = next((kind for kind, name in self.files.items() if name == STDOUT), None)
+        if self.json:
+            print(report.to_text())
+        elif kind:
+            print(_RENDERERS[kind](report), end="")
+        else:
+            from whichpod.report.bench_terminal import print_bench
+            from whichpod.report.console import out
+
+            print_bench(out(), report)
+
+
+def _csv(report: Report) -> str:
+    from whichpod.report.bench_csv import bench_csv
+
+    return bench_csv(report)
+
+
+def _markdown(report: Report) -> str:
+    from whichpod.report.bench_markdown import bench_markdown
+
+    return bench_markdown(report)
+
+
+def _hgrm(report: Report) -> str:
+    from whichpod.report.hgrm import hgrm
+
+    return hgrm(report.tally.latency)
+
+
+_RENDERERS: dict[str, Callable[[Report], str]] = {"csv": _csv, "hgrm": _hgrm, "markdown": _markdown}
+
+
+def _write_folder(folder: Path, report: Report) -> None:
+    from whichpod.report.hgrm import hgrm
+
+    def log(path: Path, histogram: Histogram) -> None:
+        if histogram.count:
+            path.write_text(hgrm(histogram), encoding="utf-8")
+
+    servers = folder / "servers"
+    servers.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(report.to_text() + "\n", encoding="utf-8")
+    (folder / "bench.md").write_text(_markdown(report), encoding="utf-8")
+    (folder / "bench.csv").write_text(_csv(report), encoding="utf-8")
+    log(folder / "latency.hgrm", report.tally.latency)
+    if report.plan.open_loop:
+        log(folder / "service.hgrm", report.tally.service)
+    taken: set[str] = set()
+    for label, entry in sorted(report.tally.by_label().items()):
+        # Names come over the wire: they must not lead out of the folder, nor be the same file.
+        name = _UNSAFE.sub("_", label).lstrip(".")[:80] or "_"
+        while name.lower() in taken:
+            name += "_"
+        taken.add(name.lower())
+        log(servers / f"{name}.hgrm", entry.latency)
+    print(
+        f"Reports are in {folder}: bench.json, bench.md, bench.csv, latency.hgrm, servers/", file=sys.stderr
+    )
