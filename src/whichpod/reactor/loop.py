@@ -109,8 +109,10 @@ class Loop:
         while self._running:
             timeout = self._timeout()
             if 0 < timeout < _FINE_NS and self._fine >= 0:
-                select.select((self._fine,), (), (), timeout / 1e9)
                 found = poll.poll(0)
+                if not found:
+                    select.select((self._fine,), (), (), timeout / 1e9)
+                    found = poll.poll(0)
             elif timeout < 0:
                 found = poll.poll(_LONGEST_S * self._scale)
             else:
