@@ -10,10 +10,10 @@ from whichpod.echo.v1 import echo_pb2
 from whichpod.load.address import parse
 from whichpod.load.call import Call, Identify, echo_call
 from whichpod.load.cells import Cell
+from whichpod.load.closed_loop import level
 from whichpod.load.engine import Share
 from whichpod.load.fields import FieldError, encode_bytes, encode_varint, fields, find
 from whichpod.load.job import Job
-from whichpod.load.pace import level
 from whichpod.load.run import authority_of, jobs_of
 from whichpod.load.saturation import saturation_of
 from whichpod.model.histogram import HIGHEST_NS, Histogram

@@ -345,3 +345,19 @@ def test_addresses_that_are_none(address: str) -> None:
         run(addresses=[address], requests=1)
     with pytest.raises(UsageError, match="no address to load"):
         bench(Target("echo:1"), Plan(), addresses=[])
+
+
+def test_what_was_due_and_never_sent_is_dropped() -> None:
+    stop = threading.Event()
+
+    def enough(progress: LoadProgress) -> None:
+        if progress.elapsed_s > 0.3:
+            stop.set()
+
+    with echo(delay=Delay("fixed", 60)) as server:
+        address = f"127.0.0.1:{server.port}"
+        plan = Plan(requests=None, duration_s=60, rate=200.0, concurrency=2, deadline_s=60)
+        report = bench(Target(address), plan, addresses=[address], progress=enough, stop=stop)
+    tally = report.tally
+    assert (tally.in_flight, tally.done, tally.failed) == (2, 0, 0)
+    assert tally.dropped == tally.scheduled - 2 > 20

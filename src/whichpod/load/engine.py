@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from whichpod.load.address import parse
 from whichpod.load.call import Call
 from whichpod.load.cells import Cell
+from whichpod.load.closed_loop import ClosedLoop
 from whichpod.load.conn import Conn, Tls
 from whichpod.load.line import Line, Token
-from whichpod.load.pace import ClosedLoop, OpenLoop, Pace
+from whichpod.load.open_loop import OpenLoop
+from whichpod.load.pace import Pace
 from whichpod.model.histogram import Histogram
 from whichpod.model.plan import Plan
 from whichpod.model.target import Backend
@@ -153,6 +155,8 @@ class Engine:
         """It can take RPCs."""
         self._down_since = None
         self.pace.up(line)
+        if self.pace.retries:
+            self.loop.soon(self.pace.retry)
         self._check_prepared()
 
     def line_down(self, line: Line) -> None:
