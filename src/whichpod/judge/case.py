@@ -22,6 +22,10 @@ class Case:
     finding: Finding
     tally: Tally
     plan: Plan
+    way: str = "channel"
+    """What the client's ways to the servers are called: a gRPC channel, or a load run's connection."""
+    takes_turns: bool = False
+    """Whether the client itself takes turns over several addresses, each with connections of its own."""
 
     @property
     def balance(self) -> Balance:

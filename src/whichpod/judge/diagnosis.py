@@ -15,6 +15,7 @@ _FAILURES: tuple[Cause, ...] = (backends.failing_backend, backends.failed_rpcs)
 _SPREAD: tuple[Cause, ...] = (
     path.stream_pinned,
     path.port_forward,
+    addresses.unreachable_address,
     connections.churn,
     path.mesh_tcp,
     connections.shared_connection,

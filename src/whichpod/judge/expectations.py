@@ -114,9 +114,9 @@ def _caveats(case: Case) -> tuple[str, ...]:
     found = []
     if case.sample.known_by is None:
         found.append("Only the servers that answered are known; silent ones would go unnoticed.")
-    if case.pinned and len(case.tally.channels) < case.spread.total:
+    if case.pinned and not case.takes_turns and len(case.tally.channels) < case.spread.total:
         found.append(
-            f"Each of the {len(case.tally.channels)} channels stayed with one server: "
+            f"Each of the {len(case.tally.channels)} {case.way}s stayed with one server: "
             "the choice was made per connection, not per RPC."
         )
     return tuple(found)

@@ -30,13 +30,15 @@ def judge(
     *,
     saturated: bool = False,
     interrupted: bool = False,
+    way: str = "channel",
+    takes_turns: bool = False,
 ) -> Verdict:
     """How the RPCs of `tally` were spread and whether that is what was expected.
 
     `saturated`: the client itself was the limit. In open loop that makes the outcome inconclusive, since
     the schedule was not kept (AT_LEAST, once met, stands at any pace). In closed loop some part always is
-    the limit, and who answers doesn't depend on it. `interrupted`: the run ended early. Raises nothing:
-    too little is a verdict as well.
+    the limit, and who answers doesn't depend on it. `interrupted`: the run ended early. `way` and
+    `takes_turns`: see Case. Raises nothing: too little is a verdict as well.
     """
     seen = sample(tally, target, plan)
     numbers = spread(list(seen.counts.values()))
@@ -60,7 +62,7 @@ def judge(
     )
     if expectation is None:
         return verdict
-    case = Case(expectation, seen, numbers, finding, tally, plan)
+    case = Case(expectation, seen, numbers, finding, tally, plan, way, takes_turns)
     result = _outcome(case, bool(silence), saturated and plan.open_loop, interrupted)
     needed = max(finding.requests_needed, result.requests_needed)
     return replace(
@@ -117,6 +119,8 @@ def judged(report: Report, expectation: Expectation | None) -> Report:
         expectation,
         saturated=report.saturation.saturated,
         interrupted=report.end_reason == "interrupted",
+        way="connection" if report.tool == "bench" else "channel",
+        takes_turns=report.tool == "bench" and len(set(report.evidence.resolved)) > 1,
     )
     report.diagnosis = diagnose(report)
     return report

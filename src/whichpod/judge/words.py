@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from whichpod.judge.classes import Finding
 from whichpod.judge.sample import Sample
 from whichpod.model.tally import OK, Tally
@@ -9,6 +11,8 @@ from whichpod.model.verdict import Balance, Headline, Spread
 
 _NAMED = 6
 """Most servers to name in a sentence."""
+_LISTED = 10
+"""And in a list of numbers per server."""
 
 
 def sentence(sample: Sample, spread: Spread, finding: Finding, headline: Headline) -> str:
@@ -67,6 +71,13 @@ def _listed(sample: Sample) -> str:
     shown = [f"{label} {sample.counts[label]}" for label in sample.hit[:_NAMED]]
     more = len(sample.hit) - _NAMED
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def per_server(counts: Mapping[str, int]) -> str:
+    """`echo-0 3, echo-1 2`, by name; of many servers the first."""
+    named = sorted(counts.items())
+    listed = ", ".join(f"{label} {n}" for label, n in named[:_LISTED])
+    return f"{listed} and {len(named) - _LISTED} more" if len(named) > _LISTED else listed
 
 
 def failures(tally: Tally) -> str:

@@ -6,6 +6,15 @@ from whichpod.judge.causes.scene import Scene
 from whichpod.judge.names import host, is_address
 from whichpod.model.verdict import Balance, Diagnosis
 
+_NOT_ASKED_AGAIN = (
+    "gRPC asks DNS again only when a connection breaks: set the servers' MAX_CONNECTION_AGE, or use a "
+    "resolver that watches. Check that the silent servers are ready."
+)
+_LOOKED_UP_ONCE = (
+    "A load run looks the name up once, at its start. Check that the silent servers were ready by then, and "
+    "that the name stands for all of them."
+)
+
 
 def one_address(scene: Scene) -> Diagnosis | None:
     """A policy that takes turns has one address to take turns over; or the target is one server's own."""
@@ -57,10 +66,22 @@ def missing_addresses(scene: Scene) -> Diagnosis | None:
     return Diagnosis(
         "The client doesn't have the addresses of all servers.",
         (f"{len(scene.addresses)} addresses known to the client, {spread.known} servers", scene.answered()),
-        "gRPC asks DNS again only when a connection breaks: set the servers' MAX_CONNECTION_AGE, or use "
-        "a resolver "
-        "that watches. Check that the silent servers are ready.",
+        _LOOKED_UP_ONCE if scene.loaded else _NOT_ASKED_AGAIN,
         "missing-addresses",
+    )
+
+
+def unreachable_address(scene: Scene) -> Diagnosis | None:
+    """The load engine could not connect to one of its addresses, and sent its share to the others."""
+    error = scene.evidence.first_error
+    address = next((a for a in scene.evidence.resolved if error.startswith(f"{a}: ")), None)
+    if not scene.loaded or address is None:
+        return None
+    return Diagnosis(
+        f"{address} could not be connected to, so the other addresses got its share.",
+        (error, scene.connected(), scene.answered()),
+        "Check that a server listens there and is ready, or take the address out of the name or the list.",
+        "unreachable-address",
     )
 
 

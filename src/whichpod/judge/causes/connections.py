@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from whichpod.judge.causes.scene import Scene, many
+from whichpod.judge.words import per_server
 from whichpod.model.verdict import Balance, Diagnosis
 from whichpod.stats import occupancy
 
@@ -38,7 +39,7 @@ def l4_connection(scene: Scene) -> Diagnosis | None:
 def shared_connection(scene: Scene) -> Diagnosis | None:
     """Fewer connections than channels: grpcio shares subchannels in a global pool (grpc #20985)."""
     ev = scene.evidence
-    if scene.report.plan.new_connection_per_request:
+    if scene.report.plan.new_connection_per_request or scene.loaded:
         return None
     if not 0 < ev.connections_open < scene.channels:
         return None
@@ -88,7 +89,7 @@ def connections_random(scene: Scene) -> Diagnosis | None:
         "server.",
         (
             scene.connected(),
-            "channels per server: " + ", ".join(f"{label} {n}" for label, n in sorted(per.items())),
+            f"{scene.way}s per server: {per_server(per)}",
             f"{scene.channels} random choices reach {usual:.1f} of {known} servers on average",
         ),
         _L7 + " More connections only make it less uneven.",

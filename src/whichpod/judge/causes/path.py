@@ -57,7 +57,7 @@ def mesh_tcp(scene: Scene) -> Diagnosis | None:
         "The RPCs pass through Istio's sidecars, which balance connections here and not RPCs.",
         (
             f"the servers saw the peer {ISTIO_INBOUND}, which is Istio's inbound sidecar",
-            "each channel stayed with one server",
+            f"each {scene.way} stayed with one server",
             scene.answered(),
         ),
         "Name the Service's port grpc (or grpc-…), or set appProtocol: grpc, so that Istio doesn't take "

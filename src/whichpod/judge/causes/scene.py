@@ -54,6 +54,16 @@ class Scene:
         return len(self.tally.channels) or self.report.plan.channels
 
     @property
+    def loaded(self) -> bool:
+        """Whether the load engine ran it: its channels are TCP connections."""
+        return self.report.tool == "bench"
+
+    @property
+    def way(self) -> str:
+        """What the client's ways to the servers are called."""
+        return "connection" if self.loaded else "channel"
+
+    @property
     def pinned(self) -> bool:
         """Whether every channel was answered by one server."""
         return bool(self.tally.channels) and all(len(b) == 1 for b in self.tally.channels.values())
@@ -90,6 +100,8 @@ class Scene:
     def connected(self) -> str:
         """The connections that were counted, in words."""
         ev = self.evidence
+        if self.loaded:
+            return f"{many(ev.connections_open, 'TCP connection')} open"
         return f"{many(ev.connections_open, 'TCP connection')} open for {many(self.channels, 'channel')}"
 
 
