@@ -55,11 +55,17 @@ whichpod bench echo:50051 -n 100000 --connections 10 --backends 5 --fail-if 'spr
 
 whichpod bench shop:8080 --method shop.v1.Cart/Get --data '{"id": 7}' --identify header:x-pod
 
-whichpod bench --endpoints 10.0.0.1:50051,10.0.0.2:50051 --rate 2000 --arrivals poisson --report reports"""
+whichpod bench --endpoints 10.0.0.1:50051,10.0.0.2:50051 --rate 2000 --arrivals poisson --report reports
+
+whichpod bench --matrix (what each configuration costs, measured side by side; it has a --help of its own)"""
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command, or the performance table's where it is asked for."""
+    if "--matrix" in argv:
+        from whichpod.cli.bench_matrix import main as bench_matrix
+
+        return bench_matrix(argv)
     return typer_main("bench", bench, argv, epilog=_EPILOG)
 
 

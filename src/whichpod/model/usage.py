@@ -27,6 +27,8 @@ class ProcessUsage:
     role: Role
     cpu_s: float
     """User and system time, by the kernel's own counters."""
+    thread_s: float = 0.0
+    """What its busiest thread used: a thread runs on one core at a time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,21 @@ def cpu_seconds(pid: int) -> float:
     """
     try:
         own = time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
-        fields = _stat(pid)
+        fields = _fields(_PROC / str(pid) / "stat")
     except OSError as e:
         raise ProcessLookupError(pid) from e
     return own + (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def thread_seconds(pid: int) -> dict[int, float]:
+    """User and system time of each thread of a process, in clock ticks; {} where there is no such process."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for task in (_PROC / str(pid) / "task").iterdir():
+            with contextlib.suppress(OSError):
+                fields = _fields(task / "stat")
+                found[int(task.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def families(pids: Iterable[int]) -> dict[int, list[int]]:
@@ -65,12 +76,14 @@ class Meter:
     def __init__(self, watched: Iterable[Watched]) -> None:
         self._watched = list(watched)
         self._before: dict[int, float] = {}
+        self._threads: dict[int, dict[int, float]] = {}
         self._mine = self._machine = self._began = 0.0
 
     def start(self) -> None:
         """Reads all counters. Raises LabError where a process has ended."""
         members = families(w.pid for w in self._watched)
         self._before = {w.pid: self._read(w, members[w.pid]) for w in self._watched}
+        self._threads = {w.pid: thread_seconds(w.pid) for w in self._watched}
         self._mine, self._machine, self._began = cpu_seconds(os.getpid()), _machine_s(), time.monotonic()
 
     def stop(self, report: Report, plan: Plan) -> Usage:
@@ -82,17 +95,27 @@ class Meter:
         mine = cpu_seconds(os.getpid()) - self._mine
         members = families(w.pid for w in self._watched)
         used = tuple(
-            ProcessUsage(w.name, w.role, self._read(w, members[w.pid]) - self._before[w.pid])
+            ProcessUsage(
+                w.name, w.role, self._read(w, members[w.pid]) - self._before[w.pid], self._busiest(w.pid)
+            )
             for w in self._watched
         )
         elsewhere = machine - mine - sum(p.cpu_s for p in used)
-        client = ProcessUsage(CLIENT, Role.CLIENT, report.saturation.cpu_s)
+        load = report.saturation
+        client = ProcessUsage(
+            CLIENT, Role.CLIENT, load.cpu_s, max((w.cpu_s for w in load.workers), default=load.cpu_s)
+        )
         return Usage(
             wall_s=report.duration_s + plan.warmup_s,
             processes=(client, *used),
             elsewhere_cores=max(elsewhere, 0.0) / wall,
             cpus=len(os.sched_getaffinity(0)),
         )
+
+    def _busiest(self, pid: int) -> float:
+        before = self._threads[pid]
+        used = (s - before.get(thread, 0.0) for thread, s in thread_seconds(pid).items())
+        return max(used, default=0.0)
 
     def _read(self, watched: Watched, members: list[int]) -> float:
         total = 0.0
@@ -105,16 +128,16 @@ class Meter:
         return total
 
 
-def _stat(pid: int) -> list[str]:
+def _fields(stat: Path) -> list[str]:
     """The fields of /proc/PID/stat from the state on, which is number 3 in proc_pid_stat(5)."""
-    return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return stat.read_text().rpartition(")")[2].split()
 
 
 def _parents() -> Iterator[tuple[int, int]]:
     for entry in _PROC.iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                yield int(entry.name), int(_stat(int(entry.name))[1])
+                yield int(entry.name), int(_fields(entry / "stat")[1])
 
 
 def _machine_s() -> float:

@@ -1,0 +1,1 @@
+"""The performance table: what the configurations cost, measured side by side."""
