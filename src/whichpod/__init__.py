@@ -11,6 +11,9 @@ Everything that the command line does, by hand:
 
     matrix = asyncio.run(run_matrix(LoopbackCluster(), load_scenarios(), MatrixOptions()))
 
+    report = run_bench(Target("echo:50051"), Plan(requests=100_000), addresses=["10.0.0.1:50051"])
+    print(report.rps, report.tally.latency.percentile(99))
+
 Names are imported when first used, so `import whichpod` costs next to nothing.
 """
 
@@ -28,15 +31,20 @@ if TYPE_CHECKING:
     from whichpod.echo.server import EchoServer, ServerSettings
     from whichpod.judge import diagnose, judged
     from whichpod.judge import judge as judge_tally
+    from whichpod.judge.thresholds import check_thresholds
+    from whichpod.load.call import Call, Identify, echo_call
+    from whichpod.load.progress import LoadProgress
+    from whichpod.load.run import bench as run_bench
     from whichpod.manifest.bundle import Bundle
     from whichpod.manifest.load import load as load_manifests
     from whichpod.model.errors import LabError, ManifestError, TargetError, UsageError, WhichpodError
     from whichpod.model.expectation import Expectation, parse_expectation
     from whichpod.model.histogram import Histogram
-    from whichpod.model.plan import Plan
+    from whichpod.model.plan import Arrivals, Plan
     from whichpod.model.report import Matrix, Report, Row
     from whichpod.model.tally import Observation, Tally
     from whichpod.model.target import Backend, Target, Tls
+    from whichpod.model.threshold import Threshold, parse_threshold
     from whichpod.model.verdict import Balance, Diagnosis, Verdict
     from whichpod.probe.endpoints import consecutive, parse_endpoints
     from whichpod.probe.resolve import known_backends
@@ -49,32 +57,35 @@ if TYPE_CHECKING:
     from whichpod.scenarios.scenario import scenarios as load_scenarios
 
 _WHERE = {
-    "Backend": "model.target", "Balance": "model.verdict", "Bundle": "manifest.bundle",
-    "Client": "cluster.protocol", "Cluster": "cluster.protocol", "Diagnosis": "model.verdict",
-    "EchoServer": "echo.server", "Expectation": "model.expectation", "Histogram": "model.histogram",
+    "Arrivals": "model.plan", "Backend": "model.target", "Balance": "model.verdict",
+    "Bundle": "manifest.bundle", "Call": "load.call", "Client": "cluster.protocol",
+    "Cluster": "cluster.protocol", "Diagnosis": "model.verdict", "EchoServer": "echo.server",
+    "Expectation": "model.expectation", "Histogram": "model.histogram", "Identify": "load.call",
     "Identity": "echo.identity", "Lab": "cluster.protocol", "LabError": "model.errors",
-    "LoopbackCluster": "cluster.loopback", "ManifestError": "model.errors", "Matrix": "model.report",
-    "MatrixOptions": "scenarios.run:Options", "Observation": "model.tally", "Plan": "model.plan",
-    "Report": "model.report", "Row": "model.report", "Scenario": "scenarios.scenario",
+    "LoadProgress": "load.progress", "LoopbackCluster": "cluster.loopback", "ManifestError": "model.errors",
+    "Matrix": "model.report", "MatrixOptions": "scenarios.run:Options", "Observation": "model.tally",
+    "Plan": "model.plan", "Report": "model.report", "Row": "model.report", "Scenario": "scenarios.scenario",
     "ServerSettings": "echo.server", "Tally": "model.tally", "Target": "model.target",
-    "TargetError": "model.errors", "Tls": "model.target", "UsageError": "model.errors",
-    "Verdict": "model.verdict", "WhichpodError": "model.errors", "consecutive": "probe.endpoints",
-    "diagnose": "judge", "judge_tally": "judge:judge", "judged": "judge",
+    "TargetError": "model.errors", "Threshold": "model.threshold", "Tls": "model.target",
+    "UsageError": "model.errors", "Verdict": "model.verdict", "WhichpodError": "model.errors",
+    "check_thresholds": "judge.thresholds", "consecutive": "probe.endpoints", "diagnose": "judge",
+    "echo_call": "load.call", "judge_tally": "judge:judge", "judged": "judge",
     "known_backends": "probe.resolve", "load_manifests": "manifest.load:load",
     "load_scenarios": "scenarios.scenario:scenarios", "matrix_junit": "report.junit",
     "matrix_markdown": "report.markdown", "parse_endpoints": "probe.endpoints",
-    "parse_expectation": "model.expectation", "run_matrix": "scenarios.run",
-    "run_probe": "probe.run:probe",
+    "parse_expectation": "model.expectation", "parse_threshold": "model.threshold",
+    "run_bench": "load.run:bench", "run_matrix": "scenarios.run", "run_probe": "probe.run:probe",
 }  # fmt: skip
 
 __all__ = [
-    "Backend", "Balance", "Bundle", "Client", "Cluster", "Diagnosis", "EchoServer", "Expectation",
-    "Histogram", "Identity", "Lab", "LabError", "LoopbackCluster", "ManifestError", "Matrix",
-    "MatrixOptions", "Observation", "Plan", "Report", "Row", "Scenario", "ServerSettings", "Tally",
-    "Target", "TargetError", "Tls", "UsageError", "Verdict", "WhichpodError", "__version__",
-    "consecutive", "diagnose", "judge_tally", "judged", "known_backends", "load_manifests",
-    "load_scenarios", "matrix_junit", "matrix_markdown", "parse_endpoints", "parse_expectation",
-    "run_matrix", "run_probe",
+    "Arrivals", "Backend", "Balance", "Bundle", "Call", "Client", "Cluster", "Diagnosis", "EchoServer",
+    "Expectation", "Histogram", "Identify", "Identity", "Lab", "LabError", "LoadProgress",
+    "LoopbackCluster", "ManifestError", "Matrix", "MatrixOptions", "Observation", "Plan", "Report", "Row",
+    "Scenario", "ServerSettings", "Tally", "Target", "TargetError", "Threshold", "Tls", "UsageError",
+    "Verdict", "WhichpodError", "__version__", "check_thresholds", "consecutive", "diagnose", "echo_call",
+    "judge_tally", "judged", "known_backends", "load_manifests", "load_scenarios", "matrix_junit",
+    "matrix_markdown", "parse_endpoints", "parse_expectation", "parse_threshold", "run_bench", "run_matrix",
+    "run_probe",
 ]  # fmt: skip
 
 

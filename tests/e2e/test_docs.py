@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import echoes
 from whichpod.cli.main import run
 from whichpod.scenarios.scenario import BUILT_IN, scenarios
 
@@ -21,7 +22,7 @@ def block(part: str) -> str:
 
 
 def test_the_python_of_the_docs_compiles() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
     for text in BLOCKS:
         compile(text, "docs/python.md", "exec")
 
@@ -35,6 +36,16 @@ def test_a_lab_of_ones_own(
     monkeypatch.chdir(tmp_path)
     exec(compile(block("load_manifests"), "docs/python.md", "exec"), {})
     assert "'echo-4': 10" in capsys.readouterr().out
+
+
+def test_load_with_conditions(capsys: pytest.CaptureFixture[str]) -> None:
+    with echoes(2) as servers:
+        text = block("run_bench")
+        for i, server in enumerate(servers, 1):
+            text = text.replace(f"10.0.0.{i}:50051", f"127.0.0.1:{server.port}")
+        text = text.replace("duration_s=10, rate=2000", "duration_s=0.5, rate=200").replace("_s=1)", "_s=0)")
+        exec(compile(text, "docs/python.md", "exec"), {})
+    assert "ThresholdResult(text='p99>50ms'" in capsys.readouterr().out
 
 
 def test_an_echo_server_in_a_test(capsys: pytest.CaptureFixture[str]) -> None:
