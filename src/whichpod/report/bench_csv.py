@@ -7,6 +7,7 @@ import io
 
 from whichpod.model.histogram import Histogram
 from whichpod.model.report import Report
+from whichpod.model.text import printable
 from whichpod.report.bench_rows import PERCENTILES, server_rows
 
 _NAMES = ("min", "mean", *(f"p{p:g}" for p in PERCENTILES), "max")
@@ -29,7 +30,7 @@ def bench_csv(report: Report) -> str:
     service = report.plan.open_loop
     rows = server_rows(report)
     for row in rows:
-        who = (row.backend.id, row.backend.ip) if row.backend else ("", "")
+        who = map(printable, (row.backend.id, row.backend.ip)) if row.backend else ("", "")
         figures = (row.done, row.failed, f"{row.share:.6f}", f"{row.rps:.3f}")
         times = (*_times(row.latency), *_times(row.service if service else Histogram()))
         writer.writerow([_cell(text) for text in ("backend", row.label, *who)] + [*figures, *times])

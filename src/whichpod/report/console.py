@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TextIO
@@ -22,6 +23,9 @@ def err() -> Console:
 
 
 def _console(file: TextIO) -> Console:
+    if isinstance(file, io.TextIOWrapper) and not (file.encoding or "").lower().startswith("utf"):
+        # What the encoding lacks, such as µ, is no reason to lose a report.
+        file.reconfigure(errors="replace")
     width = None
     if not file.isatty() and "COLUMNS" not in os.environ:
         width = PIPE_WIDTH
