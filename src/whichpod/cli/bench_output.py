@@ -57,19 +57,14 @@ class Outputs:
                 raise UsageError(f"--{kind} {name} can't be written: {why}.", fix="Name another file.")
 
     def write(self, report: Report) -> None:
-        """Prints and writes everything. Raises OutputError for the first file that fails, at the end."""
+        """Prints and writes everything. Raises OutputError, after the printing, for a file that fails."""
         self._print(report)
         sys.stdout.flush()
-        wanted = {Path(name): _RENDERERS[kind] for kind, name in self.files.items() if name != STDOUT}
-        try:
-            for path, render in wanted.items():
-                path.write_text(render(report), encoding="utf-8")
-            if self.folder:
-                _write_folder(self.folder, report)
-        except OSError as error:
-            raise OutputError(
-                f"{error.filename} can't be written: {error.strerror}.", fix="The run itself went through."
-            ) from None
+        for kind, name in self.files.items():
+            if name != STDOUT:
+                _write(Path(name), _RENDERERS[kind](report))
+        if self.folder:
+            _write_folder(self.folder, report)
 
     def _print(self, report: Report) -> None:
         kind = next((kind for kind, name in self.files.items() if name == STDOUT), None)
@@ -105,18 +100,26 @@ def _hgrm(report: Report) -> str:
 _RENDERERS: dict[str, Callable[[Report], str]] = {"csv": _csv, "hgrm": _hgrm, "markdown": _markdown}
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{path} can't be written: {error.strerror}.", fix="The run itself went through."
+        ) from None
+
+
 def _write_folder(folder: Path, report: Report) -> None:
     from whichpod.report.hgrm import hgrm
 
     def log(path: Path, histogram: Histogram) -> None:
         if histogram.count:
-            path.write_text(hgrm(histogram), encoding="utf-8")
+            _write(path, hgrm(histogram))
 
-    servers = folder / "servers"
-    servers.mkdir(parents=True, exist_ok=True)
-    (folder / "bench.json").write_text(report.to_text() + "\n", encoding="utf-8")
-    (folder / "bench.md").write_text(_markdown(report), encoding="utf-8")
-    (folder / "bench.csv").write_text(_csv(report), encoding="utf-8")
+    _write(folder / "bench.json", report.to_text() + "\n")
+    _write(folder / "bench.md", _markdown(report))
+    _write(folder / "bench.csv", _csv(report))
     log(folder / "latency.hgrm", report.tally.latency)
     if report.plan.open_loop:
         log(folder / "service.hgrm", report.tally.service)
@@ -127,7 +130,7 @@ def _write_folder(folder: Path, report: Report) -> None:
         while name.lower() in taken:
             name += "_"
         taken.add(name.lower())
-        log(servers / f"{name}.hgrm", entry.latency)
+        log(folder / "servers" / f"{name}.hgrm", entry.latency)
     print(
         f"Reports are in {folder}: bench.json, bench.md, bench.csv, latency.hgrm, servers/", file=sys.stderr
     )
