@@ -27,8 +27,8 @@ def headers(table: Performance) -> tuple[str, ...]:
     """The columns' titles. The first is the row's name."""
     rate = f"{table.settings.rate:g}/s"
     return (
-        "configuration", "max RPC/s", "of direct", f"p50 at {rate}", f"p99 at {rate}", "client µs",
-        "proxies µs", "servers µs", "CPU of direct", "servers hit", "limit", "guide",
+        "configuration", "max RPC/s", "vs direct", f"p50 at {rate}", f"p99 at {rate}", "client µs",
+        "proxies µs", "servers µs", "CPU vs direct", "servers hit", "limit", "guide",
     )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def notes(table: Performance) -> list[str]:
         f"{s.pods} pods ({s.engine} servers), {s.connections} connections in every row, {s.streams} RPCs in "
         f"flight on each at saturation, {s.payload_size} bytes of payload, {s.duration_s:g} s per phase.",
         "p50 and p99 count from the scheduled time (open loop); in direct they are as they are, elsewhere "
-        "what came on top of direct's. µs are of CPU per RPC at saturation; CPU of direct is of all of them.",
+        "what came on top of direct's. µs are of CPU per RPC at saturation; CPU vs direct is of all.",
         "limit: whose process was full (90 % of a core) at saturation; machine: all cores were. ≥: the "
         "client was a limit, so more may come through.",
     ]
@@ -91,7 +91,7 @@ def summary(table: Performance) -> str:
 def _cell(figure: Figure | None, word: Callable[[float], str], before: str = "", after: str = "") -> Cell:
     if figure is None:
         return Cell("")
-    reach = f"{word(figure.low)} to {word(figure.high)}" if len(figure.samples) > 1 else ""
+    reach = f"{word(figure.low)}…{word(figure.high)}" if len(figure.samples) > 1 else ""
     return Cell(f"{before}{word(figure.median)}{after}", reach)
 
 
