@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,14 @@ def test_help_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "whichpod bench --matrix" in text
     assert "--repetitions" in text
+
+
+def test_options_that_the_docs_name_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--matrix", "--help"]) == 0
+    option = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+    known = set(option.findall(capsys.readouterr().out))
+    page = Path(__file__).parents[2] / "docs" / "bench-matrix.md"
+    assert set(option.findall(page.read_text())) == known - {"--help"}
 
 
 @pytest.mark.parametrize(
