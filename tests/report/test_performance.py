@@ -38,8 +38,8 @@ def table() -> Performance:
     return made
 
 
-def shown(table: Performance) -> str:
-    console = Console(file=io.StringIO(), width=160, highlight=False, markup=False)
+def shown(table: Performance, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
     print_performance(console, table)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -68,6 +68,16 @@ def test_the_terminal_has_a_row_each_with_medians_and_ranges(table: Performance)
     assert "stand-in for kube-proxy" in text
     assert "One caveat." in text
     assert "5 configurations in 61 s: 2 measured, 1 failed, 1 skipped, 1 not run." in text
+
+
+def test_a_narrow_terminal_has_the_table_in_parts_with_no_number_cut(table: Performance) -> None:
+    lines = shown(table, 80).splitlines()
+    rows = [line for line in lines if line.startswith("direct ")]
+    assert len(rows) == 3
+    assert "16,172" in rows[0]
+    assert "10.0" in rows[1]
+    assert "5 of 5" in rows[2]
+    assert any("12,345…20,000" in line for line in lines)
 
 
 def test_an_interrupted_table_says_so(table: Performance) -> None:
