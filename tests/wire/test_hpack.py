@@ -23,28 +23,29 @@ fields = st.lists(st.tuples(names, values), max_size=12).map(tuple)
 sizes = st.sampled_from([0, 40, 100, 300, 4_096, 65_536])
 
 
-@given(st.lists(st.one_of(fields, sizes), max_size=25))
-def test_encoder_against_hpack(steps: list[Fields | int]) -> None:
-    """hpack's decoder follows, whatever the peer allows between blocks."""
-    encoder, peer = Encoder(4_096), hpack.Decoder()
+@given(st.lists(st.one_of(fields, sizes), max_size=25), sizes)
+def test_encoder_against_hpack(steps: list[Fields | int], limit: int) -> None:
+    """hpack's decoder follows, whatever the peer allows between blocks and we want at most."""
+    encoder, peer = Encoder(limit), hpack.Decoder()
     for step in steps:
         if isinstance(step, int):
             encoder.resize(step)
             peer.max_allowed_table_size = step
         else:
             assert tuple(peer.decode(encoder.encode(step), raw=True)) == step
-            assert peer.header_table.maxsize <= min(peer.max_allowed_table_size, 4_096)
+            assert peer.header_table.maxsize <= min(peer.max_allowed_table_size, limit)
 
 
-@given(st.lists(st.one_of(fields, st.integers(0, 4_096)), max_size=25))
-def test_decoder_against_hpack(steps: list[Fields | int]) -> None:
+@given(st.lists(st.one_of(fields, st.integers(0, 65_536)), max_size=25), sizes)
+def test_decoder_against_hpack(steps: list[Fields | int], limit: int) -> None:
     """hpack's encoder evicts and resizes; the cached and the uncached block are the same."""
-    peer, decoder = hpack.Encoder(), Decoder(Limits(fields=10**6), requests=False)
-    for step in steps:
+    peer, decoder = hpack.Encoder(), Decoder(Limits(fields=10**6, table=limit), requests=False)
+    decoder.acknowledged()
+    for step in [limit, *steps]:
         if isinstance(step, int):
             # hpack forgets that a change waits where the size is set again to what it is.
-            if step != peer.header_table_size:
-                peer.header_table_size = step
+            if min(step, limit) != peer.header_table_size:
+                peer.header_table_size = min(step, limit)
         else:
             block = peer.encode(step)
             decoded = decoder.cache.get(block) or decoder.decode(block)

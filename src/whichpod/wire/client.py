@@ -131,20 +131,25 @@ class ClientConnection(Connection):
         why = "is spent" if self.spent else f"has {len(self._streams)} streams open"
         return LocalProtocolError(f"No stream can be opened: the connection {why}.")
 
-    def _open(self, stream_id: int, fields: Fields, token: Any, *, streamed: bool = False) -> Stream:
+    def _open(
+        self, stream_id: int, fields: Fields, token: Any, *, streamed: bool = False, end: bool = False
+    ) -> Stream:
         stream = Stream()
         stream.id = stream_id
         stream.token = token
         if streamed:
             stream.streamed = True
         self._streams[stream_id] = stream
-        self._send_head(stream, fields, end=False)
+        self._send_head(stream, fields, end=end)
         return stream
 
     def _requests_slowly(self, request: Request, tokens: Iterable[Any], stream_id: int) -> None:
         for token in tokens:
-            stream = self._open(stream_id, request.fields, token)
-            self._queue(stream, request.body, end=True, tail=None)
+            stream = self._open(stream_id, request.fields, token, end=not request.body)
+            if request.body:
+                self._queue(stream, request.body, end=True, tail=None)
+            else:
+                stream.done = True
             stream_id += 2
 
     def _make_pieces(self, request: Request) -> tuple[bytes, ...]:

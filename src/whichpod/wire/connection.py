@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 
 from whichpod.wire import frames
@@ -14,6 +15,8 @@ from whichpod.wire.pattern import Pattern, Patterns
 from whichpod.wire.receiving import Receiving, strip_padding
 from whichpod.wire.stream import AWAITING, TAKEN, Stream
 
+UNREAD = 1_048_576
+"""Bytes of header fields that may wait to be taken, beyond `Limits.outbound`."""
 _MOST = frames.DEFAULT_FRAME << 8 | 0xFF
 """The first word of a frame of the largest size that we accept."""
 _WHOLE = frames.END_HEADERS
@@ -45,6 +48,8 @@ class Connection(Receiving):
         self._partial: tuple[int, bool, bytes, int] | None = None
         self._block_since: int | None = None
         self._started = now
+        # Answers without a body don't wait for room, so a server hangs up on who asks and never reads.
+        self._unread = self.limits.outbound + UNREAD if self._serves else sys.maxsize
 
     @abstractmethod
     def _on_headers(self, stream_id: int, block: Block, end: bool) -> None:
@@ -60,6 +65,9 @@ class Connection(Receiving):
         events: list[Event] = []
         self._events = events
         if self.closed:
+            return events
+        if self._out_size > self._unread:
+            self._terminate(RemoteProtocolError("The peer does not read.", ErrorCode.ENHANCE_YOUR_CALM))
             return events
         rest = self._rest
         if rest:
@@ -205,7 +213,7 @@ class Connection(Receiving):
                         self._allowance = allowance = self._allowance - (at - start)
                         if allowance < low:
                             self._use_window(0)
-                            self._refill()
+                            self._refill(self._control)
                         if flags:
                             stream.room = 0
                             stream.ended = True
@@ -220,7 +228,7 @@ class Connection(Receiving):
                     if block is None:
                         block = self._decoder.decode(data[start:at])
                     if (
-                        stream_id == self._expected
+                        stream_id == self._expected <= frames.MAX_ID
                         and block.plain
                         and flags == _WHOLE
                         and len(streams) < most
@@ -265,7 +273,7 @@ class Connection(Receiving):
                 if error.stream_id is None:
                     raise
                 self._reject(error)
-                self._refill()
+                self._refill(self._control)
             plain = self._partial is None
         self._need = 9
         return at
@@ -307,7 +315,7 @@ class Connection(Receiving):
             self._use_window(size)
         if stream_id not in self._forsaken:
             self._reject(error)
-        self._refill()
+        self._refill(self._control)
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Any frame that the short way doesn't take."""
@@ -324,9 +332,12 @@ class Connection(Receiving):
 
     def _on_headers_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
         self._check_place(frames.HEADERS, stream_id)
+        size = len(payload) - bool(flags & frames.PADDED)
         if flags & frames.PADDED:
             payload = strip_padding(payload)
         if flags & frames.HAS_PRIORITY:
+            if len(payload) < 5 <= size:
+                raise RemoteProtocolError("Padding reaches into a frame's priority.")
             if len(payload) < 5:
                 raise RemoteProtocolError("HEADERS too short for its priority.", ErrorCode.FRAME_SIZE_ERROR)
             payload = payload[5:]

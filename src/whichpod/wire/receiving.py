@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from whichpod.wire import frames
 from whichpod.wire.control import Control
 from whichpod.wire.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
@@ -17,28 +19,29 @@ class Receiving(Control):
         super().__init__(now, limits)
         # What the peer may still send on the connection; WINDOW_UPDATE follows when half is used.
         self._allowance = max(limits.connection_window, frames.DEFAULT_WINDOW)
-        self._low = self._allowance // 2
         self._full = self._allowance
+        self._low = self._full - self._full // 2
         # Delivered to the owner and not acknowledged yet.
         self._held = 0
         # Not over half a window, so that the first frame alone never calls for a WINDOW_UPDATE.
         self._room = min(limits.stream_window, frames.DEFAULT_WINDOW) // 2
         self._room = min(self._room, limits.body)
 
-    def _refill(self) -> None:
+    def _refill(self, write: Callable[[bytes], None]) -> None:
+        """Opens the connection's window again once that makes half of it."""
         increment = self._full - self._held - self._allowance
-        if increment > self._low:
+        if increment > self._full // 2:
             self._allowance += increment
-            self._write(frames.window_update(0, increment))
+            write(frames.window_update(0, increment))
 
-    def _refill_stream(self, stream: Stream) -> None:
+    def _refill_stream(self, stream: Stream, write: Callable[[bytes], None]) -> None:
         """Opens the stream's window again once that makes half of it, unless nothing more will come."""
         window = self.limits.stream_window
         left = self._base_window + stream.granted - stream.received
         increment = window - stream.unacknowledged - left
         if increment > window // 2 and not stream.ended:
             stream.granted += increment
-            self._write(frames.window_update(stream.id, increment))
+            write(frames.window_update(stream.id, increment))
 
     def acknowledge(self, stream: Stream, size: int) -> None:
         """The owner used `size` of what Body events brought; the windows open by it. Say it as bytes come,
@@ -50,9 +53,9 @@ class Receiving(Control):
         stream.unacknowledged -= size
         self._held -= size
         if not self.closed:
-            self._refill()
+            self._refill(self._write)
             if self._streams.get(stream.id) is stream:
-                self._refill_stream(stream)
+                self._refill_stream(stream, self._write)
 
     def _remove(self, stream: Stream) -> None:
         super()._remove(stream)
@@ -105,7 +108,7 @@ class Receiving(Control):
             self._deliver(stream, data, size)
         else:
             self._collect(stream, data)
-        self._refill()
+        self._refill(self._control)
         if end:
             self._on_end(stream)
 
@@ -114,7 +117,7 @@ class Receiving(Control):
             raise RemoteProtocolError(f"DATA on idle stream {stream_id}.")
         if stream_id in self._forsaken or self._ignored(stream_id):
             self._chore("DATA after our reset")
-            self._refill()
+            self._refill(self._control)
         else:
             raise RemoteProtocolError(
                 f"DATA on closed stream {stream_id}.", ErrorCode.STREAM_CLOSED, stream_id
@@ -131,7 +134,7 @@ class Receiving(Control):
             self._held += size
             self._events.append(Body(stream, data, size))
         else:
-            self._refill_stream(stream)
+            self._refill_stream(stream, self._control)
 
     def _collect(self, stream: Stream, data: bytes) -> None:
         stream.room = 0
@@ -145,9 +148,10 @@ class Receiving(Control):
                 stream.id,
             )
         if data:
+            # The first frame was counted as work with the stream's header fields.
+            self._work += bool(stream.parts)
             stream.parts += data
-            self._work += 1
-        self._refill_stream(stream)
+        self._refill_stream(stream, self._control)
 
     def _on_end(self, stream: Stream) -> None:
         """END_STREAM came: checks the length and hands the stream over."""

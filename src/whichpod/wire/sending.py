@@ -92,7 +92,8 @@ class Sending(Core):
             self._window -= size
             stream.sent += size
             # A peer that opens its window by the byte earns nothing with the frames it gets (CVE-2019-9511).
-            self._work += not queue or size >= WORTHWHILE
+            # A body's first frame was counted as work with the stream.
+            self._work += stream.sent > size and (not queue or size >= WORTHWHILE)
             last = not queue and stream.finish and not stream.tail
             flags = frames.END_STREAM if last else frames.NO_FLAGS
             self._write(frames.frame(frames.DATA, flags, stream.id, bytes(chunk[:size])))

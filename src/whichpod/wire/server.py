@@ -238,7 +238,7 @@ class ServerConnection(Connection):
         expected = self._expected
         # Each body uses the connection's window; where it must be opened again the usual way does it.
         most = min((end - at) // size, (self._allowance - self._low) // pattern.body)
-        most = min(most, self.limits.streams - len(streams))
+        most = min(most, self.limits.streams - len(streams), (frames.MAX_ID - expected) // 2 + 1)
         last = at + most * size
         count = 0
         while at < last:
