@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from whichpod.load.engine import Engine
     from whichpod.load.line import Line
 
+LONG_RUN = 256
+"""A round is at most this part of what each address has had."""
+
 
 class ClosedLoop(Pace):
     """So many RPCs under way at all times: `streams` for each connection.
 
     An RPC that ended is followed by one on the same line, so that what comes in one read goes out in one
-    write; but no line may get ahead of the slowest by more than two rounds of `streams` RPCs: what it would
-    start then goes to the lines that are behind, as round robin would have it.
+    write; but no line may get ahead of the slowest by more than two rounds (of `streams` RPCs at first). What
+    it would start then goes to the lines that are behind, as round robin would have it.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -95,8 +98,8 @@ class ClosedLoop(Pace):
     def _share_out(self) -> None:
         """Says how many each line gets, anew where lines came or went."""
         engine, plan = self._engine, self._engine.plan
-        lines = [line for line in engine.lines if line.ready]
-        if not lines or not self._started:
+        lines = [line for line in engine.lines if line.ready] if self._started else []
+        if not lines:
             return
         self._quotas = dict.fromkeys(engine.lines, NO_CAP)
         if self._quota and plan.requests is not None:
@@ -121,10 +124,13 @@ class ClosedLoop(Pace):
                 line.reached = True
             self._check_sent()
             return
-        self._goal = min(line.sent for line in open_ones) + self._step
+        slowest = min(line.sent for line in open_ones)
+        # Rounds get longer as the run does: in step, batches break up, and later a small lead is no skew.
+        step = max(self._step, slowest // LONG_RUN)
+        self._goal = slowest + step
         self._behind = 0
         for line in lines:
-            line.cap = min(self._goal + self._step, quotas[line]) if self._many else quotas[line]
+            line.cap = min(self._goal + step, quotas[line]) if self._many else quotas[line]
             line.goal = min(self._goal, quotas[line])
             # Lines of one address need not keep step.
             line.reached = line.sent >= line.goal or not self._many

@@ -79,6 +79,10 @@ class Engine:
         """Every connection was down for too long."""
         self.batching: Conn | None = None
         """The connection whose responses are being taken in."""
+        self.under_way = 0
+        """RPCs that are sent and haven't ended, warm-up included."""
+        self.waiting = 0
+        """RPCs that are due and wait for a stream."""
         self.warm = 0
         self.dropped = 0
         self.failures = 0
@@ -142,11 +146,7 @@ class Engine:
 
     def check_end(self) -> None:
         """Is over where nothing more is sent and nothing is under way."""
-        if (
-            self.pace.sent_all
-            and not self.pace.retries
-            and not any(line.in_flight or line.waiting for line in self.lines)
-        ):
+        if self.pace.sent_all and not (self.under_way or self.waiting or self.pace.retries):
             self.finish()
 
     # What the lines tell.
@@ -210,7 +210,10 @@ class Engine:
             token = (token, token, 1)
         if self.over or token[2] > 1:
             return False
-        return self.pace.again((token[0], token[1], token[2] + 1))
+        if not self.pace.again((token[0], token[1], token[2] + 1)):
+            return False
+        self.under_way -= 1
+        return True
 
     @property
     def scheduled(self) -> int:
@@ -237,6 +240,7 @@ class Engine:
             line.tick(now)
             expired = line.expire(now)
             if expired:
+                self.under_way -= expired
                 self.pace.freed(line, expired, now)
         self.pace.expire(now)
         self._watch_lines(now)

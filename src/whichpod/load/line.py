@@ -157,6 +157,7 @@ class Line:
         core = conn.core
         count = core.requests(self._engine.request, tokens)
         if count:
+            self._engine.under_way += count
             # Within a batch of responses what is started goes out with the rest, after it.
             if self._engine.batching is not conn:
                 conn.flush()
@@ -169,7 +170,7 @@ class Line:
         self._engine.pace.freed(self, 0, time.monotonic_ns())
 
     def expire(self, now: int) -> int:
-        """Ends RPCs whose deadline has passed; how many."""
+        """Ends RPCs whose deadline has passed; how many had been sent."""
         latest = now - self._engine.deadline_ns
         late = []
         for conn in self._conns():
@@ -186,6 +187,7 @@ class Line:
         expired = len(late)
         waiting = self.waiting
         while waiting and waiting[0][0] <= latest:
+            self._engine.waiting -= 1
             self._engine.failed(self, waiting.popleft(), DEADLINE, None, now)
         return expired
 
@@ -230,6 +232,7 @@ class Line:
             engine.count(last_cell, last_token, run, now)
             self._backoff = FIRST_BACKOFF_NS
         if freed:
+            engine.under_way -= freed
             engine.pace.freed(self, freed, now)
         engine.batching = None
         if self._retiring and conn is not self._conn and conn.core.finished and not conn.link.closed:

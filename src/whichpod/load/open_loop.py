@@ -43,7 +43,6 @@ class OpenLoop(Pace):
         self._left = NO_CAP
         self._until = float(NO_CAP)
         self._measuring = False
-        self._waiting = 0
 
     @property
     def scheduled(self) -> int:
@@ -90,9 +89,10 @@ class OpenLoop(Pace):
                 engine.late += now - due > LATE_NS
             line = lines[self._turn % len(lines)]
             self._turn += 1
-            if self._waiting >= MOST_WAITING:
+            if engine.waiting >= MOST_WAITING:
                 engine.dropped += self._measuring
                 continue
+            engine.waiting += 1
             line.waiting.append((due, 0, 1))
             touched[line] = None
         for line in touched:
@@ -111,6 +111,7 @@ class OpenLoop(Pace):
             return
         tokens = [(waiting.popleft()[0], now, 1) for _ in range(count)]
         started = line.start(tokens)
+        self._engine.waiting -= started
         for due, _, tries in reversed(tokens[started:]):
             waiting.appendleft((due, 0, tries))
 

@@ -60,6 +60,7 @@ class Pace(ABC):
         for line in engine.lines:
             engine.dropped += sum(due >= engine.began for due, _, _ in line.waiting)
             line.waiting.clear()
+        engine.waiting = 0
 
     def again(self, token: Again) -> bool:
         """Starts an RPC once more when that is possible; False where nothing is started any more."""
