@@ -211,3 +211,29 @@ def test_waiting_for_writing_alone(loop: Loop) -> None:
         loop.unwatch(ours.fileno())
         loop.unwatch(ours.fileno())
     loop.close()
+
+
+def test_epoll_leaves_the_end_of_a_wait_to_select() -> None:
+    """epoll's timeout is in ms, rounded up: RPCs of a slow schedule would all be sent late."""
+    loop = Loop()
+    if loop._fine < 0:
+        pytest.skip("epoll is not there, or its descriptor is too large for select")
+    waits: list[tuple[float, float]] = []
+    real = loop._poll
+
+    class Watching:
+        def poll(self, timeout: float) -> object:
+            waits.append((timeout, (due - time.monotonic_ns()) / 1e9))
+            return real.poll(timeout)
+
+        def close(self) -> None:
+            real.close()  # type: ignore[union-attr]
+
+    due = time.monotonic_ns() + 20_000_000
+    loop.at(due, loop.stop)
+    loop._poll = Watching()  # type: ignore[assignment]
+    loop.run()
+    loop.close()
+    assert waits[0][0] > 0, "most of it is left to epoll"
+    assert all(timeout == 0 or timeout <= left - 1e-3 for timeout, left in waits)
+    assert time.monotonic_ns() >= due

@@ -21,6 +21,8 @@ BROKEN = (select.EPOLLERR | select.EPOLLHUP) if _epoll else (select.POLLERR | se
 _MS = 1_000_000
 _FINE_NS = 3 * _MS
 """A timer this near is waited for by select(2), whose timeout is in us; epoll's is in ms, rounded up."""
+_REST_NS = 2 * _MS
+"""What epoll leaves to select of a longer wait: it comes back up to a ms late, and a little more."""
 _MOST_SELECTABLE = 1_024
 _LONGEST_S = 3_600.0
 
@@ -116,7 +118,9 @@ class Loop:
             elif timeout < 0:
                 found = poll.poll(_LONGEST_S * self._scale)
             else:
-                found = poll.poll(timeout / 1e9 * self._scale)
+                # Only so far that select can wait for the rest.
+                coarse = timeout - _REST_NS if timeout and self._fine >= 0 else timeout
+                found = poll.poll(coarse / 1e9 * self._scale)
             self.now = time.monotonic_ns()
             for fd, events in found:
                 call = ready.get(fd)

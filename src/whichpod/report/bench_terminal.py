@@ -48,8 +48,6 @@ def print_bench(console: Console, report: Report) -> None:
     console.print(_client(report))
     if report.evidence.first_error:
         console.print(Text(f"first error: {report.evidence.first_error}"))
-    for reason in report.saturation.reasons:
-        console.print(Text(reason, "yellow"))
     if report.verdict:
         console.print()
         print_verdict(console, report.verdict)
@@ -117,7 +115,11 @@ def _client(report: Report) -> Text:
     text = Text("\n".join([*lines, connections]))
     if saturation.saturated:
         text.append("\nTHE CLIENT WAS THE LIMIT", "bold yellow")
-        text.append("  more --workers, on more cores, may get more out of the servers.")
+        text.append(
+            "  so what it measured is partly its own. More --workers, or cores with less to do, help."
+        )
+        for reason in saturation.reasons:
+            text.append(f"\n  - {reason}", "yellow")
     return text
 
 
