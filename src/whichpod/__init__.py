@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from whichpod.probe.endpoints import consecutive, parse_endpoints
     from whichpod.probe.resolve import known_backends
     from whichpod.probe.run import probe as run_probe
+    from whichpod.report.bench_csv import bench_csv
+    from whichpod.report.bench_markdown import bench_markdown
+    from whichpod.report.hgrm import hgrm
     from whichpod.report.junit import matrix_junit
     from whichpod.report.markdown import matrix_markdown
     from whichpod.scenarios.run import Options as MatrixOptions
@@ -68,6 +71,7 @@ _WHERE = {
     "ServerSettings": "echo.server", "Tally": "model.tally", "Target": "model.target",
     "TargetError": "model.errors", "Threshold": "model.threshold", "Tls": "model.target",
     "UsageError": "model.errors", "Verdict": "model.verdict", "WhichpodError": "model.errors",
+    "bench_csv": "report.bench_csv", "bench_markdown": "report.bench_markdown", "hgrm": "report.hgrm",
     "check_thresholds": "judge.thresholds", "consecutive": "probe.endpoints", "diagnose": "judge",
     "echo_call": "load.call", "judge_tally": "judge:judge", "judged": "judge",
     "known_backends": "probe.resolve", "load_manifests": "manifest.load:load",
@@ -82,10 +86,10 @@ __all__ = [
     "Expectation", "Histogram", "Identify", "Identity", "Lab", "LabError", "LoadProgress",
     "LoopbackCluster", "ManifestError", "Matrix", "MatrixOptions", "Observation", "Plan", "Report", "Row",
     "Scenario", "ServerSettings", "Tally", "Target", "TargetError", "Threshold", "Tls", "UsageError",
-    "Verdict", "WhichpodError", "__version__", "check_thresholds", "consecutive", "diagnose", "echo_call",
-    "judge_tally", "judged", "known_backends", "load_manifests", "load_scenarios", "matrix_junit",
-    "matrix_markdown", "parse_endpoints", "parse_expectation", "parse_threshold", "run_bench", "run_matrix",
-    "run_probe",
+    "Verdict", "WhichpodError", "__version__", "bench_csv", "bench_markdown", "check_thresholds",
+    "consecutive", "diagnose", "echo_call", "hgrm", "judge_tally", "judged", "known_backends",
+    "load_manifests", "load_scenarios", "matrix_junit", "matrix_markdown", "parse_endpoints",
+    "parse_expectation", "parse_threshold", "run_bench", "run_matrix", "run_probe",
 ]  # fmt: skip
 
 

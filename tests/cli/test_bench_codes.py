@@ -84,6 +84,7 @@ def test_the_worst_decides() -> None:
     assert exit_code(made()) == 0
     assert exit_code(made(saturation=saturated)) == 3, "in open loop the schedule was not kept"
     assert exit_code(made(saturation=saturated, plan=Plan())) == 0
+    assert exit_code(made(saturation=saturated, thresholds=(ok,))) == 0, "what was asked could be told"
     assert exit_code(made(thresholds=(ok, unknown))) == 3
     assert exit_code(made(thresholds=(unknown, held), saturation=saturated)) == 1
     assert exit_code(made(tally=Tally())) == 4

@@ -68,7 +68,7 @@ def test_each_row_has_its_page_and_the_index_names_it() -> None:
     assert all(f"[{name}]({name}.md)" in index for name in pages)
 
 
-@pytest.mark.parametrize("command", ["matrix", "probe"])
+@pytest.mark.parametrize("command", ["bench", "matrix", "probe"])
 def test_options_that_the_docs_name_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     run([command, "--help"])
     known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))

@@ -228,7 +228,8 @@ def _judge(report: Report, expectation: Expectation | None, thresholds: list[Thr
 def exit_code(report: Report) -> ExitCode:
     """The worst that happened: a condition that holds, then one that can't be told, then a failed target.
 
-    In open loop a client that was the limit tells nothing, since it did not keep its schedule.
+    What was asked decides. Where nothing was, a client in open loop that did not keep its schedule has
+    measured nothing that can be relied on.
     """
     if report.end_reason == "interrupted":
         return ExitCode.INTERRUPTED
@@ -240,5 +241,6 @@ def exit_code(report: Report) -> ExitCode:
         return ExitCode.INCONCLUSIVE
     if not report.tally.done or report.end_reason == "target failed":
         return ExitCode.FAILED
-    late = report.saturation.saturated and report.plan.open_loop
+    asked = outcome is not None or report.thresholds
+    late = report.saturation.saturated and report.plan.open_loop and not asked
     return ExitCode.INCONCLUSIVE if late else ExitCode.OK

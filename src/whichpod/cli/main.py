@@ -41,6 +41,7 @@ Examples:
   whichpod matrix
   whichpod serve --port 50051
   whichpod probe localhost:50051 -n 100 --policy round_robin --expect even
+  whichpod bench localhost:50051 -d 30s --rate 1000 --fail-if 'p99>50ms'
 
 Exit codes: 0 as expected, 1 expectation not met, 2 usage, 3 inconclusive,
 4 target, lab or cluster failed, 70 a bug in whichpod, 130 interrupted.
