@@ -74,6 +74,14 @@ def test_many_servers_are_shown_by_their_extremes() -> None:
     assert len(bench_csv(report).splitlines()) == 1002
 
 
+def test_a_long_list_of_addresses_is_cut_short() -> None:
+    report = load()
+    report.target = Target("ipv4:" + ",".join(f"10.0.0.{i}:1" for i in range(100)))
+    for text in (printed(report), bench_markdown(report)):
+        assert "10.0.0.4:1,… 100 addresses" in text
+        assert "10.0.0.5:1" not in text
+
+
 def test_a_run_without_an_answer_has_a_report_too() -> None:
     report = Report(Target("echo:1"), Plan(), Tally(), tool="bench")
     assert "0 of 0 RPCs done" in printed(report)

@@ -18,13 +18,14 @@ from whichpod.report.bench_rows import (
     said,
     server_rows,
     summary,
+    target_of,
     time_of,
 )
 
 
 def bench_markdown(report: Report) -> str:
     """A heading, what came of it, the conditions, and tables of servers, latencies and the client."""
-    lines = [f"# Load on {_text(report.target.address)}", "", f"{_text(header(report))}.", ""]
+    lines = [f"# Load on {_text(target_of(report))}", "", f"{_text(header(report))}.", ""]
     lines += [f"{_text(outcome(report))}."]
     if report.end_reason == "interrupted":
         lines += ["", "**Interrupted**: this is what was measured so far."]

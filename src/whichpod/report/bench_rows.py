@@ -16,6 +16,8 @@ from whichpod.model.units import format_ns
 MOST_ROWS = 20
 """Servers that are all shown; of more, the extremes and a summary are."""
 EXTREMES = 5
+_LISTED = 5
+"""Addresses of a list that are shown."""
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
 _LONGEST = 63
 """Characters of a server's name that are shown; a Kubernetes name has no more (RFC 1123 label)."""
@@ -122,6 +124,14 @@ def summary(rows: list[ServerRow]) -> str:
     if silent:
         parts.append(f"{silent} got nothing")
     return "; ".join(parts)
+
+
+def target_of(report: Report) -> str:
+    """The target's name; of a long list the beginning."""
+    listed = report.target.address.split(",")
+    if len(listed) <= _LISTED:
+        return report.target.address
+    return f"{','.join(listed[:_LISTED])},… {len(listed):,} addresses"
 
 
 def header(report: Report) -> str:

@@ -21,6 +21,7 @@ from whichpod.report.bench_rows import (
     said,
     server_rows,
     summary,
+    target_of,
     time_of,
 )
 from whichpod.report.console import block
@@ -31,7 +32,7 @@ _SAID = {"FAILED": "bold red", "ok": "green", "can't tell": "bold yellow"}
 
 def print_bench(console: Console, report: Report) -> None:
     """Writes the whole report: servers, totals, latencies, the client's own load, verdict, conditions."""
-    console.print(Text.assemble((report.target.address, "bold"), f"\n{header(report)}"))
+    console.print(Text.assemble((target_of(report), "bold"), f"\n{header(report)}"))
     console.print()
     rows = server_rows(report)
     if rows:
