@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.bench import Bench
+from tests.probe.test_methods import others
 from tests.servers import echo, echoes, tcp
 from whichpod.cli.bench import exit_code
 from whichpod.echo.faults import Failure
@@ -108,6 +109,18 @@ def test_a_target_that_can_t_be_used(bench: Bench, options: tuple[str, ...], sai
     assert ran.code == 4
     assert said in ran.err
     assert len(ran.err.strip().splitlines()) <= 2
+    assert not ran.out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [((), "has no echo service"), (("--method", "a.v1.B/C"), "has no method a.v1.B/C")],
+)
+def test_a_target_without_that_method(bench: Bench, options: tuple[str, ...], said: str) -> None:
+    with others(1) as target:
+        ran = bench(target.address, "-n", "10", *options)
+    assert ran.code == 4
+    assert said in ran.err
     assert not ran.out
 
 

@@ -198,7 +198,7 @@ def _check_numbers(
 
 
 def _run(target: Target, plan: Plan, connections: int | None, body: bytes) -> Report:
-    from whichpod.cli.bench_call import addresses_of, call_of
+    from whichpod.cli.bench_call import addresses_of, call_of, unusable
     from whichpod.cli.bench_progress import bench_progress
     from whichpod.load.run import bench as run_bench
     from whichpod.load.run import check
@@ -214,7 +214,10 @@ def _run(target: Target, plan: Plan, connections: int | None, body: bytes) -> Re
     check(plan, addresses)
     call = call_of(target, plan, body)
     with bench_progress(plan) as progress:
-        return run_bench(target, plan, call, addresses=addresses, progress=progress)
+        report = run_bench(target, plan, call, addresses=addresses, progress=progress)
+    if error := unusable(report):
+        raise error
+    return report
 
 
 def _judge(report: Report, expectation: Expectation | None, thresholds: list[Threshold]) -> None:

@@ -9,8 +9,9 @@ import re
 from pathlib import Path
 
 from whichpod.load.call import Call, How, Identify, echo_call
-from whichpod.model.errors import UsageError
+from whichpod.model.errors import TargetError, UsageError
 from whichpod.model.plan import MOST_PAYLOAD, Plan
+from whichpod.model.report import Report
 from whichpod.model.target import Target
 
 REFLECTION_S = 5.0
@@ -112,6 +113,21 @@ def call_of(target: Target, plan: Plan, payload: bytes) -> Call:
         path, numbers = method.path, numbers or method.numbers
         message = message or method.request
     return Call(path, message, Identify(_how(how), name.lower() if how != "field" else name, numbers))
+
+
+def unusable(report: Report) -> TargetError | None:
+    """Why not one RPC could be done, where the target has no such method."""
+    if report.tally.done or report.tally.failed != report.tally.statuses.get("UNIMPLEMENTED", -1):
+        return None
+    at, method = report.target.address, report.plan.method
+    if method:
+        return TargetError(
+            f"{at} has no method {method} (UNIMPLEMENTED).", fix="Check its name and the server's version."
+        )
+    return TargetError(
+        f"{at} answers gRPC, but has no echo service (UNIMPLEMENTED).",
+        fix="Run `whichpod serve` there, or call a method that it has: --method package.Service/Method.",
+    )
 
 
 def _how(how: str) -> How:
