@@ -97,12 +97,10 @@ class ClientConnection(Connection):
             # The first block of a new list fills the table; the ones after it are shorter and all the same.
             batch = tokens[at:count] if request in self._pieces else tokens[at : at + 1]
             for token in batch:
-                stream = Stream()
+                streams[stream_id] = stream = Stream()
                 stream.id = stream_id
                 stream.token = token
-                stream.done = True
                 stream.room = AWAITING
-                streams[stream_id] = stream
                 out.append(pack_id(stream_id).join(pieces))
                 stream_id += 2
             at += len(batch)
@@ -217,6 +215,8 @@ class ClientConnection(Connection):
             self._chore("an interim response")
             return
         stream.head = block
+        # What it is worked out from goes with `room`.
+        stream.done = stream.done
         if end:
             self._on_end(stream)
         elif stream.streamed:
@@ -230,16 +230,18 @@ class ClientConnection(Connection):
     def _take_like(self, pattern: Pattern, data: bytes, at: int, end: int) -> int:
         if pattern.generation != self._decoder.generation:
             return at
-        streams, events, unpack, size = self._streams, self._events, pattern.unpack, pattern.size
+        size = pattern.size
+        # Each body uses the connection's window; where it must be opened again the usual way does it.
+        count = min((end - at) // size, (self._allowance - self._low) // pattern.body)
+        if count <= 0:
+            return at
         front, middle, after, tail = pattern.front, pattern.middle, pattern.after, pattern.tail
         block, trailers = pattern.block, pattern.trailers
-        # Each body uses the connection's window; where it must be opened again the usual way does it.
-        most = min((end - at) // size, (self._allowance - self._low) // pattern.body)
-        last = at + most * size
-        count = 0
-        while at < last:
-            fields = unpack(data, at)
-            first, stream_id, second, twin, body, third, triplet, fourth = fields
+        streams, found = self._streams, self._events.append
+        start = at
+        for first, stream_id, second, twin, body, third, triplet, fourth in pattern.unpack(
+            data if count * size == end else data[at : at + count * size]
+        ):
             if (
                 second != middle
                 or fourth != tail
@@ -249,19 +251,16 @@ class ClientConnection(Connection):
             ):
                 break
             stream = streams.get(stream_id)
-            if stream is None or stream.room != AWAITING or not stream.done:
+            if stream is None or stream.room != AWAITING:
                 break
             del streams[stream_id]
             stream.head = block
             stream.body = body
             stream.trailers = trailers
-            stream.room = 0
-            stream.ended = True
-            events.append(stream)
+            found(stream)
             at += size
-            count += 1
-        self._allowance -= count * pattern.body
-        self._patterns.used(count)
+        self._allowance -= (at - start) // size * pattern.body
+        self._patterns.used((at - start) // size)
         return at
 
     def _peer_finished(self, stream: Stream) -> None:

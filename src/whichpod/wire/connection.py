@@ -13,7 +13,7 @@ from whichpod.wire.events import Event
 from whichpod.wire.limits import Limits
 from whichpod.wire.pattern import Pattern, Patterns
 from whichpod.wire.receiving import Receiving, strip_padding
-from whichpod.wire.stream import AWAITING, TAKEN, Stream
+from whichpod.wire.stream import AWAITING, COMPLETE, TAKEN, Stream
 
 UNREAD = 1_048_576
 """Bytes of header fields that may wait to be taken, beyond `Limits.outbound`."""
@@ -83,7 +83,8 @@ class Connection(Receiving):
             return events
         if at < len(data):
             rest += data[at:]
-        self._time_block(at)
+        if rest or self._partial is not None or self._block_since is not None:
+            self._time_block(at)
         return events
 
     def receive_eof(self, now: int) -> list[Event]:
@@ -172,19 +173,21 @@ class Connection(Receiving):
         The frames of plain unary messages are handled here without a call for each: HEADERS whose block is in
         the cache, DATA that brings the whole body. The rules are those of the long way, which takes the rest.
         """
+        patterns, end = self._patterns, len(data)
+        if patterns.current is not None and self._partial is None and not self._skip:
+            at = self._take_like(patterns.current, data, at, end)
+            if at == end:
+                self._need = frames.HEAD_SIZE
+                return at
         streams, cache, events = self._streams, self._decoder.cache, self._events
         read_head, serves, low = frames.read_head, self._serves, self._low
         room, most = self._room, self.limits.streams
-        end = len(data)
         last = end - frames.HEAD_SIZE
         if self._skip:
             at = self._skip_some(at, end)
         plain = self._partial is None
-        patterns = self._patterns
         lucky = patterns.luck > 0
         began = at
-        if plain and patterns.current is not None:
-            at = self._take_like(patterns.current, data, at, end)
         while at <= last:
             word, flags, stream_id = read_head(data, at)
             start = at + 9
@@ -215,12 +218,13 @@ class Connection(Receiving):
                             self._use_window(0)
                             self._refill(self._control)
                         if flags:
-                            stream.room = 0
-                            stream.ended = True
                             events.append(stream)
                             if not serves:
+                                stream.ended = True
                                 self._peer_finished(stream)
-                            elif lucky:
+                                continue
+                            stream.room = COMPLETE
+                            if lucky:
                                 at = self._continue_like(data, began, at, end)
                         continue
                 elif kind == 1 and plain and flags | 1 == _WHOLE_AND_LAST:
@@ -237,7 +241,6 @@ class Connection(Receiving):
                         stream.id = stream_id
                         stream.head = block
                         stream.room = room
-                        stream.answered = False
                         began = start - 9
                         streams[stream_id] = stream
                         self._last_id = stream_id
@@ -250,6 +253,7 @@ class Connection(Receiving):
                             if stream.room == AWAITING and block.plain:
                                 stream.head = block
                                 stream.room = room
+                                stream.done = True
                                 began = start - 9
                                 continue
                         elif stream.room == TAKEN and block.trailing:

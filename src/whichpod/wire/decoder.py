@@ -24,6 +24,8 @@ class Decoder:
     """
 
     def __init__(self, limits: Limits, *, requests: bool) -> None:
+        self.generation = 0
+        """Differs whenever the cache was emptied because its blocks mean something else now."""
         self.cache: dict[bytes, Block] = {}
         """Blocks by their bytes, true for the table as it is now. Emptied in place when the table changes."""
         self._cached_bytes = 0
@@ -32,11 +34,6 @@ class Decoder:
         self._table = Table(DEFAULT_TABLE)
         # Until the peer has acknowledged our settings it may use the default.
         self._allowed = max(DEFAULT_TABLE, limits.table)
-
-    @property
-    def generation(self) -> int:
-        """Differs whenever the cache was emptied because its blocks mean something else now."""
-        return self._table.generation
 
     def acknowledged(self) -> None:
         """The peer has our settings: from now on its table is at most as large as they say."""
@@ -56,6 +53,7 @@ class Decoder:
                 f"The header table was not shrunk to {self._allowed}.", ErrorCode.COMPRESSION_ERROR
             )
         if self._table.generation != generation:
+            self.generation = self._table.generation
             self._forget()
         elif len(data) <= CACHED_BLOCK and not block.oversize:
             self._cached_bytes += len(data) + sum(len(n) + len(v) + ENTRY_OVERHEAD for n, v in block.fields)

@@ -16,6 +16,7 @@ VARYING = frozenset((
 ))  # fmt: skip
 """Not worth a place in the table: the next one differs."""
 CACHED_LISTS = 512
+DEFAULT_TABLE = 4_096
 
 
 class Encoder:
@@ -26,13 +27,13 @@ class Encoder:
     """
 
     def __init__(self, limit: int, on_change: Callable[[], None] = lambda: None) -> None:
-        # The table starts at the protocol's default; a lower limit of ours is obeyed by not filling it.
-        self._table = Table(4_096)
+        # The table starts at the protocol's default: a higher limit of ours waits for the peer's consent.
+        self._table = Table(DEFAULT_TABLE)
         self._limit = limit
         self._cache: dict[Fields, bytes] = {}
         self._announce: list[int] = []
         self._on_change: Callable[[], None] = lambda: None
-        self.resize(limit)
+        self.resize(DEFAULT_TABLE)
         self._on_change = on_change
 
     @property

@@ -22,7 +22,8 @@ LEARNING_COST = 4
 class Pattern:
     """The bytes of a message around its stream ids and its body.
 
-    `unpack` gives (front, id, middle, id, body) and, for a response, (..., after, id, tail).
+    `unpack` gives (front, id, middle, id, body) and, for a response, (..., after, id, tail) of each message
+    in a run of them.
     """
 
     __slots__ = (
@@ -51,7 +52,7 @@ class Pattern:
             self.tail = data[trailers + frames.HEAD_SIZE : trailers + frames.HEAD_SIZE + sizes[2]]
             layout += f"5sI{sizes[2]}s"
         shape = Struct(layout)
-        self.unpack = shape.unpack_from
+        self.unpack = shape.iter_unpack
         self.size = shape.size
         self.block: Block
         self.trailers: Block | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from struct import Struct
 
 from whichpod.wire import frames, settings
 from whichpod.wire.block import Block
@@ -13,12 +14,14 @@ from whichpod.wire.errors import ErrorCode, LocalProtocolError, RemoteProtocolEr
 from whichpod.wire.events import Opened
 from whichpod.wire.limits import Limits
 from whichpod.wire.pattern import Pattern
-from whichpod.wire.stream import Stream
+from whichpod.wire.stream import COMPLETE, Stream
 from whichpod.wire.templates import Reply
 
 GAPS = 32
 KEPT_SHAPES = 1_024
 DRAIN_PING = b"drained?"
+_Shape = tuple[Callable[..., bytes], bytes, bytes, bytes, bytes, int]
+"""A response to be packed: how, what stands around ids and body, and how long it is."""
 
 
 def _collected(_head: Block) -> bool:
@@ -39,7 +42,7 @@ class ServerConnection(Connection):
         self._is_streamed = streams
         self._expected = 1
         self._shapes_kept = 0
-        self._shapes: dict[Reply, dict[int, tuple[bytes, ...]]] = {}
+        self._shapes: dict[Reply, dict[int, _Shape]] = {}
         # Ranges of ids that the client left out, to tell a stream that ended from one that never was.
         self._gaps: deque[range] = deque(maxlen=GAPS)
         self._final_id: int | None = None
@@ -59,51 +62,38 @@ class ServerConnection(Connection):
     def responses(self, reply: Reply, answers: Iterable[tuple[Stream, bytes]]) -> int:
         """Sends a response for each stream with its body, all with the same reply. Says for how many; the
         others are gone. One call for many costs least."""
-        streams, out, waiting = self._streams, self._out, self._waiting
-        pack_id, most_out = frames.pack_id, self._most_out
-        shapes = self._shapes.get(reply, {})
-        count = 0
-        for stream, body in answers:
-            stream_id = stream.id
-            if streams.get(stream_id) is not stream:
-                continue
-            if stream.answered:
-                raise LocalProtocolError(f"Stream {stream_id} is answered already.", stream_id=stream_id)
-            count += 1
-            size = len(body)
-            window = self._window
-            blocked = size > window or size > self._largest or waiting or self._out_size >= most_out
-            shape = shapes.get(size)
-            if blocked or shape is None:
-                # Nothing may be encoded that isn't sent: the peer's table would not follow.
-                if blocked or not size or reply.large:
-                    stream.answered = True
-                    self._send_head(stream, reply.head, end=False)
-                    self._queue(stream, body, end=True, tail=reply.trailers)
-                    shapes = self._shapes.get(reply, {})
+        streams, add = self._streams, self._out.append
+        count = left = sent = size = 0
+        shape: _Shape | None = None
+        try:
+            for stream, body in answers:
+                stream_id = stream.id
+                if streams.get(stream_id) is not stream:
                     continue
-                shape = self._shape(reply, size)
-                shapes = self._shapes.get(reply, {})
-            start, middle, after, tail = shape
-            self._window = window - size
-            data = pack_id(stream_id).join(
-                (start, middle, body + after, tail) if tail else (start, middle, body)
-            )
-            out.append(data)
-            self._out_size += len(data)
-            if stream.ended:
+                if not left or len(body) != size or stream.room != COMPLETE:
+                    # Not as the last one: settles what those took, and looks at everything again.
+                    self._settle(sent, size, shape)
+                    count += sent
+                    sent = 0
+                    size = len(body)
+                    left, shape = self._answer(reply, stream, body)
+                    if shape is None:
+                        count += 1
+                        continue
+                    pack, start, middle, after, tail, _ = shape
+                left -= 1
+                sent += 1
+                add(pack(start, stream_id, middle, stream_id, body, after, stream_id, tail))
                 del streams[stream_id]
-            else:
-                self._finished(stream)
-        return count
+        finally:
+            self._settle(sent, size, shape)
+        return count + sent
 
     def send_head(self, stream: Stream, fields: Fields, *, end: bool = False) -> bool:
         """Sends response header fields; `end` for trailers-only. False when the stream is gone."""
         if self.closed or self._streams.get(stream.id) is not stream:
             return False
-        if stream.answered:
-            raise LocalProtocolError(f"Stream {stream.id} is answered already.", stream_id=stream.id)
-        stream.answered = True
+        self._claim(stream)
         self._send_head(stream, fields, end=end)
         if end:
             self._finished(stream)
@@ -159,18 +149,51 @@ class ServerConnection(Connection):
 
     # How it is done.
 
-    def _shape(self, reply: Reply, size: int) -> tuple[bytes, ...]:
+    def _settle(self, count: int, size: int, shape: _Shape | None) -> None:
+        if count and shape is not None:
+            self._window -= count * size
+            self._out_size += count * shape[-1]
+
+    def _answer(self, reply: Reply, stream: Stream, body: bytes) -> tuple[int, _Shape | None]:
+        """How many answers with bodies of that size may go at once, this one the first, and their shape; or
+        answers it in the usual way, and gives none."""
+        size, spare = len(body), self._most_out - self._out_size
+        # Nothing may be encoded that isn't sent: the peer's table would not follow.
+        if (
+            stream.room == COMPLETE
+            and 0 < size <= min(self._window, self._largest)
+            and spare > 0
+            and not self._waiting
+            and reply.trailers
+            and not reply.large
+        ):
+            shape = self._shapes.get(reply, {}).get(size)
+            if shape is None:
+                return 1, self._shape(reply, size)
+            return min(self._window // size, -(-spare // shape[-1])), shape
+        self._claim(stream)
+        self._send_head(stream, reply.head, end=False)
+        self._queue(stream, body, end=True, tail=reply.trailers)
+        return 0, None
+
+    def _claim(self, stream: Stream) -> None:
+        """A response begins, once for each stream."""
+        if stream.answered:
+            raise LocalProtocolError(f"Stream {stream.id} is answered already.", stream_id=stream.id)
+        stream.answered = True
+        if stream.room == COMPLETE:
+            stream.ended = True
+            stream.room = 0
+
+    def _shape(self, reply: Reply, size: int) -> _Shape:
         """What stands around the stream ids and a body of that size. Kept where it will hold."""
         generation = self._encoder.generation
-        head = self._encoder.encode(reply.head)
-        tail = self._encoder.encode(reply.trailers) if reply.trailers else b""
+        head, tail = self._encoder.encode(reply.head), self._encoder.encode(reply.trailers)
         start = frames.front(len(head), frames.HEADERS, frames.END_HEADERS)
-        last = frames.NO_FLAGS if reply.trailers else frames.END_STREAM
-        middle = head + frames.front(size, frames.DATA, last)
-        after = b""
-        if reply.trailers:
-            after = frames.front(len(tail), frames.HEADERS, frames.END_HEADERS | frames.END_STREAM)
-        shape = (start, middle, after, tail)
+        middle = head + frames.front(size, frames.DATA, frames.NO_FLAGS)
+        after = frames.front(len(tail), frames.HEADERS, frames.END_HEADERS | frames.END_STREAM)
+        layout = Struct(f">{len(start)}sI{len(middle)}sI{size}s{len(after)}sI{len(tail)}s")
+        shape = (layout.pack, start, middle, after, tail, layout.size)
         if generation == self._encoder.generation:
             if self._shapes_kept >= KEPT_SHAPES:
                 self._templates_changed()
@@ -233,30 +256,28 @@ class ServerConnection(Connection):
     def _take_like(self, pattern: Pattern, data: bytes, at: int, end: int) -> int:
         if pattern.generation != self._decoder.generation:
             return at
-        streams, events, unpack, size = self._streams, self._events, pattern.unpack, pattern.size
-        front, middle, block = pattern.front, pattern.middle, pattern.block
-        expected = self._expected
+        streams, size, expected = self._streams, pattern.size, self._expected
         # Each body uses the connection's window; where it must be opened again the usual way does it.
-        most = min((end - at) // size, (self._allowance - self._low) // pattern.body)
-        most = min(most, self.limits.streams - len(streams), (frames.MAX_ID - expected) // 2 + 1)
-        last = at + most * size
-        count = 0
-        while at < last:
-            first, stream_id, second, twin, body = unpack(data, at)
+        count = min((end - at) // size, (self._allowance - self._low) // pattern.body)
+        count = min(count, self.limits.streams - len(streams), (frames.MAX_ID - expected) // 2 + 1)
+        if count <= 0:
+            return at
+        front, middle, block, found = pattern.front, pattern.middle, pattern.block, self._events.append
+        start = at
+        for first, stream_id, second, twin, body in pattern.unpack(
+            data if count * size == end else data[at : at + count * size]
+        ):
             if stream_id != expected or twin != expected or second != middle or first != front:
                 break
-            stream = Stream()
+            streams[stream_id] = stream = Stream()
             stream.id = stream_id
             stream.head = block
             stream.body = body
-            stream.room = 0
-            stream.ended = True
-            stream.answered = False
-            streams[stream_id] = stream
-            events.append(stream)
+            stream.room = COMPLETE
+            found(stream)
             expected += 2
             at += size
-            count += 1
+        count = (at - start) // size
         if count:
             self._expected = expected
             self._last_id = expected - 2

@@ -11,7 +11,9 @@ from whichpod.wire.encoder import Fields
 TAKEN = -1
 """`Stream.room` once a DATA frame of a plain body is in."""
 AWAITING = -2
-"""`Stream.room` of a unary request whose response has not begun."""
+"""`Stream.room` of a unary request that is sent and whose response has not begun: `done` follows from it."""
+COMPLETE = -3
+"""`Stream.room` of a collected request that came as expected, not answered: `ended` follows from it."""
 
 _DEFAULTS: dict[str, Any] = {
     "token": None,
@@ -26,7 +28,7 @@ _DEFAULTS: dict[str, Any] = {
 
 class Stream:
     """A stream of either role. Attributes are set when they are first needed, so that a stream of one small
-    unary RPC costs four or five of them; read before, they have their defaults (None, empty, 0, False).
+    unary RPC costs three or four of them; read before, they have their defaults (None, empty, 0, False).
 
     As an event it says: the peer has finished, and `head`, `body` and `trailers` are complete.
     """
@@ -49,8 +51,8 @@ class Stream:
 
     # How its receiving side stands.
     room: int
-    """How large the first DATA frame of a collected body may be without a second look; TAKEN, AWAITING, or 0
-    where every frame wants one."""
+    """How large the first DATA frame of a collected body may be without a second look; TAKEN, AWAITING,
+    COMPLETE, or 0 where every frame wants one."""
     parts: bytearray | None
     received: int
     """Flow-controlled bytes that came, padding included."""
@@ -83,6 +85,10 @@ class Stream:
             # Only for a slot that isn't set yet.
             if name not in Stream.__slots__:
                 raise AttributeError(name)
+            if name == "done":
+                return self.room == AWAITING
+            if name == "ended":
+                return self.room == COMPLETE
             value = _DEFAULTS.get(name, 0)
             setattr(self, name, value)
             return value
