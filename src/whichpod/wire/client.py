@@ -43,21 +43,19 @@ class ClientConnection(Connection):
     def capacity(self) -> int:
         """How many streams can be opened now: 0 while the peer's limit is reached or our output is not taken,
         and for good once the connection is `spent`."""
-        if self.spent or self._out_size >= self.limits.outbound:
+        if self.closed or self._draining or self._out_size >= self._most_out:
             return 0
-        left = (frames.MAX_ID - self._next_id) // 2 + 1
-        return max(0, min(self._most - len(self._streams), left))
+        count = self._most - len(self._streams)
+        left = (frames.MAX_ID + 2 - self._next_id) // 2
+        if count > left:
+            count = left
+        return count if count > 0 else 0
 
     @property
     def spent(self) -> bool:
         """No stream can be opened any more (closed, GOAWAY, ids used up): open another connection.
         Streams that are open still finish."""
-        return (
-            self.closed
-            or self._last_allowed < frames.MAX_ID
-            or self._next_id > frames.MAX_ID
-            or self._draining
-        )
+        return self.closed or self._draining or self._next_id > frames.MAX_ID
 
     @property
     def finished(self) -> bool:
@@ -77,8 +75,10 @@ class ClientConnection(Connection):
 
         Returns for how many: the first ones. One call for many costs least.
         """
-        count = min(len(tokens), self.capacity)
-        if count <= 0:
+        count = self.capacity
+        if count > len(tokens):
+            count = len(tokens)
+        if not count:
             return 0
         body = request.body
         stream_id = self._next_id
@@ -232,7 +232,10 @@ class ClientConnection(Connection):
             return at
         size = pattern.size
         # Each body uses the connection's window; where it must be opened again the usual way does it.
-        count = min((end - at) // size, (self._allowance - self._low) // pattern.body)
+        most = (self._allowance - self._low) // pattern.body
+        count = (end - at) // size
+        if count > most:
+            count = most
         if count <= 0:
             return at
         front, middle, after, tail = pattern.front, pattern.middle, pattern.after, pattern.tail
@@ -259,8 +262,9 @@ class ClientConnection(Connection):
             stream.trailers = trailers
             found(stream)
             at += size
-        self._allowance -= (at - start) // size * pattern.body
-        self._patterns.used((at - start) // size)
+        count = (at - start) // size
+        self._allowance -= count * pattern.body
+        self._patterns.luck += count or -1
         return at
 
     def _peer_finished(self, stream: Stream) -> None:

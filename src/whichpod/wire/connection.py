@@ -11,7 +11,7 @@ from whichpod.wire.control import NAMES
 from whichpod.wire.errors import ErrorCode, RemoteProtocolError
 from whichpod.wire.events import Event
 from whichpod.wire.limits import Limits
-from whichpod.wire.pattern import Pattern, Patterns
+from whichpod.wire.pattern import MOST_LUCK, Pattern, Patterns
 from whichpod.wire.receiving import Receiving, strip_padding
 from whichpod.wire.stream import AWAITING, COMPLETE, TAKEN, Stream
 
@@ -287,6 +287,8 @@ class Connection(Receiving):
         patterns = self._patterns
         if patterns.luck <= 0 or end - at < frames.HEAD_SIZE:
             return at
+        if patterns.luck > MOST_LUCK:
+            patterns.luck = MOST_LUCK
         pattern = patterns.current
         if pattern is None or pattern.size != at - began or pattern.generation != self._decoder.generation:
             pattern = patterns.learn(data, began, at, self._decoder)

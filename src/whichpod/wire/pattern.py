@@ -72,6 +72,7 @@ class Patterns:
             self._heads[1:] = [(frames.DATA, frames.NO_FLAGS), (frames.HEADERS, last)]
         self.current: Pattern | None = None
         self.luck = START_LUCK
+        """Grows with each message taken in one step, and shrinks by each try in vain."""
 
     def learn(self, data: bytes, at: int, end: int, decoder: Decoder) -> Pattern | None:
         """The pattern of a message that fills `data` from `at` to `end`, if it is one whose header blocks
@@ -100,7 +101,3 @@ class Patterns:
         pattern.block, pattern.trailers, pattern.generation = block, trailers, decoder.generation
         self.current = pattern
         return pattern
-
-    def used(self, count: int) -> None:
-        """A try took in `count` messages."""
-        self.luck = min(self.luck + count, MOST_LUCK) if count else self.luck - 1

@@ -63,8 +63,7 @@ class ServerConnection(Connection):
         """Sends a response for each stream with its body, all with the same reply. Says for how many; the
         others are gone. One call for many costs least."""
         streams, add = self._streams, self._out.append
-        count = left = sent = size = 0
-        shape: _Shape | None = None
+        count = left = sent = size = length = 0
         try:
             for stream, body in answers:
                 stream_id = stream.id
@@ -72,22 +71,27 @@ class ServerConnection(Connection):
                     continue
                 if not left or len(body) != size or stream.room != COMPLETE:
                     # Not as the last one: settles what those took, and looks at everything again.
-                    self._settle(sent, size, shape)
-                    count += sent
-                    sent = 0
+                    if sent:
+                        self._window -= sent * size
+                        self._out_size += sent * length
+                        sent = 0
                     size = len(body)
-                    left, shape = self._answer(reply, stream, body)
+                    shape = self._ready(reply, stream, size)
                     if shape is None:
+                        left = 0
+                        self._answer(reply, stream, body)
                         count += 1
                         continue
-                    pack, start, middle, after, tail, _ = shape
+                    left, (pack, start, middle, after, tail, length) = shape
                 left -= 1
                 sent += 1
+                count += 1
                 add(pack(start, stream_id, middle, stream_id, body, after, stream_id, tail))
                 del streams[stream_id]
         finally:
-            self._settle(sent, size, shape)
-        return count + sent
+            self._window -= sent * size
+            self._out_size += sent * length
+        return count
 
     def send_head(self, stream: Stream, fields: Fields, *, end: bool = False) -> bool:
         """Sends response header fields; `end` for trailers-only. False when the stream is gone."""
@@ -149,32 +153,32 @@ class ServerConnection(Connection):
 
     # How it is done.
 
-    def _settle(self, count: int, size: int, shape: _Shape | None) -> None:
-        if count and shape is not None:
-            self._window -= count * size
-            self._out_size += count * shape[-1]
-
-    def _answer(self, reply: Reply, stream: Stream, body: bytes) -> tuple[int, _Shape | None]:
-        """How many answers with bodies of that size may go at once, this one the first, and their shape; or
-        answers it in the usual way, and gives none."""
-        size, spare = len(body), self._most_out - self._out_size
+    def _ready(self, reply: Reply, stream: Stream, size: int) -> tuple[int, _Shape] | None:
+        """How many answers with bodies of that size may go at once, this one the first, and their shape. None
+        where this one takes the usual way."""
+        window, spare = self._window, self._most_out - self._out_size
         # Nothing may be encoded that isn't sent: the peer's table would not follow.
         if (
-            stream.room == COMPLETE
-            and 0 < size <= min(self._window, self._largest)
-            and spare > 0
-            and not self._waiting
-            and reply.trailers
-            and not reply.large
+            stream.room != COMPLETE
+            or not 0 < size <= self._largest
+            or size > window
+            or spare <= 0
+            or self._waiting
+            or reply.large
+            or not reply.trailers
         ):
-            shape = self._shapes.get(reply, {}).get(size)
-            if shape is None:
-                return 1, self._shape(reply, size)
-            return min(self._window // size, -(-spare // shape[-1])), shape
+            return None
+        shapes = self._shapes.get(reply)
+        shape = shapes.get(size) if shapes else None
+        if shape is None:
+            return 1, self._shape(reply, size)
+        count, most = window // size, spare // shape[-1] + 1
+        return count if count < most else most, shape
+
+    def _answer(self, reply: Reply, stream: Stream, body: bytes) -> None:
         self._claim(stream)
         self._send_head(stream, reply.head, end=False)
         self._queue(stream, body, end=True, tail=reply.trailers)
-        return 0, None
 
     def _claim(self, stream: Stream) -> None:
         """A response begins, once for each stream."""
@@ -258,8 +262,11 @@ class ServerConnection(Connection):
             return at
         streams, size, expected = self._streams, pattern.size, self._expected
         # Each body uses the connection's window; where it must be opened again the usual way does it.
-        count = min((end - at) // size, (self._allowance - self._low) // pattern.body)
-        count = min(count, self.limits.streams - len(streams), (frames.MAX_ID - expected) // 2 + 1)
+        most = (self._allowance - self._low) // pattern.body
+        most = min(most, self.limits.streams - len(streams), (frames.MAX_ID - expected) // 2 + 1)
+        count = (end - at) // size
+        if count > most:
+            count = most
         if count <= 0:
             return at
         front, middle, block, found = pattern.front, pattern.middle, pattern.block, self._events.append
@@ -283,7 +290,7 @@ class ServerConnection(Connection):
             self._last_id = expected - 2
             self._work += count
             self._allowance -= count * pattern.body
-        self._patterns.used(count)
+        self._patterns.luck += count or -1
         return at
 
     def _on_more_headers(self, stream_id: int, block: Block, end: bool) -> None:
