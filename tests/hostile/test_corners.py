@@ -123,7 +123,7 @@ def test_case_04_table_not_shrunk_after_the_ack(role: str) -> None:
 
 def test_case_05_bomb_takes_no_more_than_the_limit(role: str) -> None:
     big = b"\x40\x01x" + wire.integer(4_000) + b"v" * 4_000
-    block = Decoder(Limits(fields=10**9), requests=role == "server").decode(big + b"\xbe" * 30_000)
+    block = Decoder(Limits(fields=10**9), requests=role == "server").decode(big + b"\xbe" * 200)
     assert block.oversize
     assert sum(len(name) + len(value) + 32 for name, value in block.fields) <= 65_536
 

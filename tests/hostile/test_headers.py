@@ -85,13 +85,22 @@ def test_case_05_large_trailers(victim: Victim) -> None:
 
 
 def test_case_05_bomb_is_decoded_to_the_end_and_not_kept(victim: Victim) -> None:
-    """16 KiB of one-byte references to an entry of 4 kB: 64 MiB if it were expanded."""
+    """One-byte references to an entry of 4 kB."""
     stream = start(victim)
     big = b"\x40\x01x" + wire.integer(4_000) + b"v" * 4_000
-    victim.feed(in_parts(stream, wire.literal(victim.fields) + big + b"\xbe" * 30_000))
+    block = wire.literal(victim.fields) + big + b"\xbe" * 200
+    victim.feed(wire.frame(wire.HEADERS, wire.END_HEADERS, stream, block))
     failed = [event for event in victim.events if isinstance(event, Failed)]
     assert all(event.stream.head is None for event in failed)
     victim.reset_with(stream, ErrorCode.ENHANCE_YOUR_CALM)
+
+
+@pytest.mark.parametrize("octet", [b"\xbe", b"\x82"], ids=["size", "count"])
+def test_case_05_bomb_past_all_bounds(victim: Victim, octet: bytes) -> None:
+    """64 MiB if it were expanded, or 16,000 small fields: not decoded to its end, so the connection ends."""
+    big = b"\x40\x01x" + wire.integer(4_000) + b"v" * 4_000
+    victim.feed(in_parts(start(victim), wire.literal(victim.fields) + big + octet * 16_000))
+    victim.closed_with(ErrorCode.ENHANCE_YOUR_CALM)
 
 
 def test_case_05_table_stays_in_step_past_the_limit(victim: Victim) -> None:

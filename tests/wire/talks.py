@@ -26,16 +26,17 @@ REPLIES = [
 ]
 ANSWERS = [b"\0\0\0\0\1z", bytes(37), b"", bytes(20_000), b"w" * 37]
 LAST = wire.END_HEADERS | wire.END_STREAM
-ENDINGS = ("data", "data", "trailers", "trailers", "empty-data", "none", "head")
-DRESSES = ("", "", "", "", "padded", "continued", "priority", "reserved", "length")
+ENDINGS = (*["usual"] * 9, "data", "trailers", "empty-data", "none", "head")
+DRESSES = (*[""] * 12, "padded", "continued", "priority", "reserved", "length")
 LIMITS = Limits(connection_window=100_001, stream_window=70_001, table=2_000)
 
 runs = st.tuples(
     st.just("run"), st.integers(1, 20), st.integers(0, 3),
     st.lists(st.integers(0, 5), min_size=1, max_size=2), st.sampled_from(ENDINGS), st.sampled_from(DRESSES),
     st.booleans(), st.sampled_from(["", "", "", "shuffled"]),
+    st.one_of(*[st.none()] * 4, st.tuples(st.integers(0, 19), st.integers(0, 60), st.integers(0, 7))),
 )  # fmt: skip
-acts = st.tuples(st.just("act"), st.integers(1, 12), st.integers(0, 3), st.integers(0, 4))
+acts = st.tuples(st.just("act"), st.integers(1, 30), st.integers(0, 3), st.integers(0, 9))
 controls = st.tuples(
     st.just("control"),
     st.one_of(
@@ -100,6 +101,8 @@ class Peer:
         fields = [*(wire.REQUEST if self.role == "server" else wire.RESPONSE), (b"x-kind", b"k%d" % which)]
         if dress == "length":
             fields.append((b"content-length", b"%d" % len(body)))
+        if ending == "usual":
+            ending = "data" if self.role == "server" else "trailers"
         out = self.head(stream, fields, indexed, dress, ending == "head")
         if ending == "head":
             return out
@@ -115,7 +118,7 @@ class Peer:
         return out
 
     def run(self, step: Step) -> bytes:
-        _, count, which, bodies, ending, dress, indexed, order = step
+        _, count, which, bodies, ending, dress, indexed, order, twist = step
         if self.role == "server":
             ids = list(range(self.next, self.next + 2 * count, 2))
             self.next += 2 * count
@@ -123,10 +126,17 @@ class Peer:
             ids, self.waiting = self.waiting[:count], self.waiting[count:]
             if order:
                 ids.reverse()
-        return b"".join(
+        messages = [
             self.message(stream, which, BODIES[bodies[at % len(bodies)]], ending, dress, indexed)
             for at, stream in enumerate(ids)
-        )
+        ]
+        if twist and messages:
+            # One message has another bit somewhere, most likely in what stands around its body.
+            at, place, bit = twist
+            octets = bytearray(messages[at % len(messages)])
+            octets[place % len(octets)] ^= 1 << bit
+            messages[at % len(messages)] = bytes(octets)
+        return b"".join(messages)
 
     def touch(self, stream: int, how: str) -> bytes:
         if how == "rst":
@@ -174,7 +184,10 @@ class Player:
             done = self.conn.requests(REQUESTS[template], range(count))
         else:
             now, self.answerable = self.answerable[:count], self.answerable[count:]
-            done = self.conn.responses(REPLIES[template % 3], [(stream, ANSWERS[body]) for stream in now])
+            # Bodies of one size, or of two in turns.
+            bodies = [ANSWERS[body % 5], ANSWERS[(body + body // 5) % 5]]
+            answers = [(stream, bodies[at % 2]) for at, stream in enumerate(now)]
+            done = self.conn.responses(REPLIES[template % 3], answers)
         self.out.append(self.conn.take())
         return done
 

@@ -13,6 +13,8 @@ from whichpod.wire.table import ENTRY_OVERHEAD, Pair, Table, decode_integer
 DEFAULT_TABLE = 4_096
 CACHED_BLOCK = 4_096
 CACHED_BYTES = 1_048_576
+BOMB = 16
+"""A list so many times over its limit ends the connection: decoding it for the table's sake costs too much."""
 
 
 class Decoder:
@@ -20,7 +22,7 @@ class Decoder:
 
     The block is decoded in one pass over its bytes whatever its size, and to its end even where the list is
     over a limit, so that the table stays in step with the peer's. (hpack's own decoder copies the rest of the
-    block for each literal, and stops at the limit.)
+    block for each literal, and stops at the limit.) Raises where a list is past all bounds.
     """
 
     def __init__(self, limits: Limits, *, requests: bool) -> None:
@@ -90,6 +92,11 @@ class Decoder:
             size += ENTRY_OVERHEAD + len(pair[0]) + len(pair[1])
             if size <= most and count <= most_fields:
                 fields.append(pair)
+            elif size > most * BOMB or count > most_fields * BOMB:
+                raise RemoteProtocolError(
+                    f"A header list of over {count - 1} fields and {size >> 10} KiB.",
+                    ErrorCode.ENHANCE_YOUR_CALM,
+                )
         oversize = ""
         if size > most or count > most_fields:
             oversize = f"a header list of {count} fields and {size} bytes"

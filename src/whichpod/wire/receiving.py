@@ -92,6 +92,7 @@ class Receiving(Control):
             stream.room = 0
             stream.received = stream.length = len(stream.body)
             stream.parts = bytearray(stream.body)
+            stream.body = b""
             self._bodies += stream.length
         stream.received += size
         if stream.received > self._base_window + stream.granted:

@@ -88,7 +88,7 @@ class Stream:
             if name == "done":
                 return self.room == AWAITING
             if name == "ended":
-                return self.room == COMPLETE
+                return self.room == COMPLETE or (self.room == AWAITING and self.head is not None)
             value = _DEFAULTS.get(name, 0)
             setattr(self, name, value)
             return value
