@@ -21,7 +21,8 @@ def test_every_setting_has_a_flag() -> None:
         "--host": "127.0.0.1", "--port": "1", "--tls-cert": "c", "--tls-key": "k", "--tls-client-ca": "a",
         "--max-connection-age": "1m30s", "--max-connection-age-grace": "500ms",
         "--delay": "uniform:5ms..20ms", "--fail-rate": "0.5", "--fail-code": "internal", "--seed": "3",
-        "--max-message-size": "5", "--workers": "6", "--grace": "7s",
+        "--max-message-size": "5", "--workers": "6", "--grace": "7s", "--engine": "fast",
+        "--pods": "8", "--pods-on": "addresses",
     }  # fmt: skip
     argv = [word for flag in flags.items() for word in flag]
     settings = settings_from_args(argv, {})
@@ -39,6 +40,9 @@ def test_every_setting_has_a_flag() -> None:
         5,
         6,
         7.0,
+        "fast",
+        8,
+        "addresses",
     )
     default = ServerSettings()
     assert not [f.name for f in fields(default) if getattr(settings, f.name) == getattr(default, f.name)]
@@ -47,6 +51,14 @@ def test_every_setting_has_a_flag() -> None:
 def test_a_flag_goes_before_the_environment() -> None:
     assert settings_from_args([], {"GRPC_PORT": "1234"}).port == 1234
     assert settings_from_args(["--port", "5"], {"GRPC_PORT": "1234"}).port == 5
+
+
+def test_the_engine_may_come_from_the_environment() -> None:
+    assert settings_from_args([], {"WHICHPOD_ENGINE": "fast"}).engine == "fast"
+    assert settings_from_args([], {"WHICHPOD_ENGINE": ""}).engine == "grpcio"
+    assert settings_from_args(["--engine", "grpcio"], {"WHICHPOD_ENGINE": "fast"}).engine == "grpcio"
+    with pytest.raises(UsageError, match="WHICHPOD_ENGINE 'slow'"):
+        settings_from_args([], {"WHICHPOD_ENGINE": "slow"})
 
 
 @pytest.mark.parametrize(
@@ -71,6 +83,10 @@ def test_an_environment_that_names_no_port(port: str, said: str) -> None:
         ["--fail-rate", "nan"],
         ["--fail-code", "OK"],
         ["--port", "-1"],
+        ["--engine", "slow"],
+        ["--pods", "2"],
+        ["--engine", "fast", "--pods", "0"],
+        ["--engine", "fast", "--pods", "2", "--pods-on", "hosts"],
     ],
 )
 def test_flags_that_make_no_sense(argv: list[str]) -> None:

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from whichpod.echo.faults import Failure, parse_delay
-from whichpod.echo.settings import ServerSettings
+from whichpod.echo.settings import ENGINES, ServerSettings
 from whichpod.model.errors import UsageError
 from whichpod.model.units import parse_duration
 
@@ -20,6 +20,8 @@ Examples:
   whichpod serve --port 50052 --host 127.0.0.1
   whichpod serve --max-connection-age 30s --max-connection-age-grace 10s
   whichpod serve --delay uniform:5ms..20ms --fail-rate 0.1 --fail-code UNAVAILABLE
+  whichpod serve --engine fast --port 20000 --pods 100
+  whichpod serve --engine fast --host 127.0.1.1 --pods 1000 --pods-on addresses
   whichpod serve --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
 
 Times are written like 500ms, 10s or 1m30s.
@@ -38,6 +40,26 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    add(
+        "--engine",
+        help="grpcio, or fast: whichpod's own HTTP/2 core, a few us an RPC, one thread, no channelz "
+        "[default: WHICHPOD_ENGINE, else grpcio]",
+    )
+    add(
+        "--pods",
+        metavar="COUNT",
+        type=int,
+        default=1,
+        help="pods to stand for with --engine fast, each with a name, an id and an address of its own "
+        "[default: 1]",
+    )
+    add(
+        "--pods-on",
+        metavar="WHAT",
+        default="ports",
+        help="ports: on as many ports, from --port on; addresses: on as many addresses, from --host on "
+        "[default: ports]",
+    )
     add("--port", type=int, help="port to listen on, 0 for a free one [default: GRPC_PORT, else 50051]")
     add("--host", default="[::]", help="address to listen on [default: all, IPv4 and IPv6]")
     add(
@@ -115,6 +137,9 @@ def settings_from(given: argparse.Namespace, environ: Mapping[str, str]) -> Serv
         max_message_bytes=given.max_message_size,
         workers=given.workers,
         grace_s=parse_duration(given.grace, "--grace"),
+        engine=given.engine or _engine(environ),
+        pods=given.pods,
+        pods_on=given.pods_on,
     )
     settings.check()
     return settings
@@ -128,3 +153,13 @@ def _port(environ: Mapping[str, str]) -> int:
             fix = "A Service named grpc sets it in its pods: say enableServiceLinks: false, or give --port."
         raise UsageError(f"GRPC_PORT {text!r} is not a port.", fix=fix)
     return int(text)
+
+
+def _engine(environ: Mapping[str, str]) -> str:
+    name = environ.get("WHICHPOD_ENGINE") or ENGINES[0]
+    if name not in ENGINES:
+        raise UsageError(
+            f"WHICHPOD_ENGINE {name!r} makes no sense.",
+            fix=f"It takes {' or '.join(ENGINES)}; --engine goes before it.",
+        )
+    return name

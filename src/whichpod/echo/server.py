@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import socket
 import time
 from concurrent import futures
 
@@ -17,6 +15,7 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
+from whichpod.echo.binding import bound, bracketed, is_any, refusal, resolve
 from whichpod.echo.connections import Connections
 from whichpod.echo.health import Health
 from whichpod.echo.identity import Identity
@@ -25,7 +24,7 @@ from whichpod.echo.service import EchoService
 from whichpod.echo.settings import ServerSettings
 from whichpod.echo.sockets import Sockets
 from whichpod.echo.tls import credentials
-from whichpod.model.errors import LabError, UsageError
+from whichpod.model.errors import LabError
 
 __all__ = ["EchoServer", "ServerSettings"]
 
@@ -53,7 +52,7 @@ class EchoServer:
     @property
     def address(self) -> str:
         """HOST:PORT that it listens on."""
-        return f"{_bracketed(self._settings.host)}:{self.port}"
+        return f"{bracketed(self._settings.host)}:{self.port}"
 
     def start(self) -> None:
         """Binds and serves. UsageError for bad TLS files, LabError for an address in use."""
@@ -119,7 +118,7 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         # Else two servers may share a port, and each gets some of the connections.
         ("grpc.so_reuseport", 0),
         ("grpc.enable_channelz", 1),
-        ("grpc.max_receive_message_length", _message_bytes(settings.max_message_bytes)),
+        ("grpc.max_receive_message_length", settings.message_bytes),
         ("grpc.max_send_message_length", -1),
     ]
     if settings.max_connection_age_s:
@@ -130,40 +129,12 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return options
 
 
-def _message_bytes(payload: int) -> int:
-    """Size of the request with so much payload: a tag, the length as a varint, and itself."""
-    return 1 + max(1, -(-payload.bit_length() // 7)) + payload
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
 def _check_free(host: str, port: int) -> None:
     """Binds and lets go, since grpc says only that it failed."""
-    plain = host.strip("[]")
+    family, address = resolve(host, port)[0]
     try:
-        found = socket.getaddrinfo(plain, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror:
-        raise UsageError(
-            f"--host {host} is no address of this machine.", fix="Give an IP or a name."
-        ) from None
-    family, kind, protocol, _, address = found[0]
-    try:
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                with contextlib.suppress(OSError):
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            probe.bind(address)
-    except OSError as e:
-        if e.errno == errno.EAFNOSUPPORT and plain in ("::", ""):
+        bound(family, address).close()
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT and is_any(host):
             return  # no IPv6 here: grpc binds IPv4 by itself
-        why = {
-            errno.EADDRINUSE: "the port is in use",
-            errno.EACCES: "ports below 1024 need privileges",
-            errno.EADDRNOTAVAIL: "this machine does not have that address",
-        }.get(e.errno or 0, e.strerror)
-        raise LabError(
-            f"{_bracketed(host)}:{port} can't be bound: {why}.", fix="Choose another --port or --host."
-        ) from None
+        raise refusal(host, port, error) from None

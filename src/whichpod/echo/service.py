@@ -11,15 +11,12 @@ import grpc
 
 from whichpod.echo.connections import Connections
 from whichpod.echo.identity import Identity
-from whichpod.echo.names import SERVICE
+from whichpod.echo.names import MOST_MESSAGES, POD_KEY, SERVER_ID_KEY, SERVICE
 from whichpod.echo.settings import ServerSettings
 from whichpod.echo.v1 import echo_pb2
 
-MOST_MESSAGES = 1_000_000
 HELD_S = 1.0
 """The longest that an answer is held back."""
-SERVER_ID_KEY, POD_KEY = "x-whichpod-server", "x-whichpod-pod"
-"""Trailing metadata that says who answered or failed, to clients that don't read the messages."""
 
 
 class EchoService:

@@ -12,6 +12,9 @@ LONGEST_S = 7 * 86_400.0
 LARGEST_BYTES = 1 << 30
 """protobuf's messages end at 2 GiB."""
 
+ENGINES = ("grpcio", "fast")
+PODS_ON = ("ports", "addresses")
+
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
@@ -41,6 +44,18 @@ class ServerSettings:
     wait. The health service has its own."""
     grace_s: float = 10.0
     """How long RPCs in flight may go on when the server ends."""
+    engine: str = "grpcio"
+    """What serves: `grpcio`, or `fast`, whichpod's own HTTP/2 core."""
+    pods: int = 1
+    """Servers that the process stands for, each with an identity of its own; the fast engine only."""
+    pods_on: str = "ports"
+    """What sets them apart: consecutive `ports`, or consecutive `addresses` from `host` on."""
+
+    @property
+    def message_bytes(self) -> int:
+        """Size of the largest request taken: a tag, the length as a varint, and the payload."""
+        payload = self.max_message_bytes
+        return 1 + max(1, -(-payload.bit_length() // 7)) + payload
 
     def check(self) -> None:
         """Raises UsageError, naming the option, where the settings make no sense."""
@@ -72,3 +87,18 @@ class ServerSettings:
                 "--max-connection-age-grace does nothing by itself.", fix="Give --max-connection-age too."
             )
         self.failure.check()
+        self._check_pods()
+
+    def _check_pods(self) -> None:
+        for option, value, known in (
+            ("--engine", self.engine, ENGINES),
+            ("--pods-on", self.pods_on, PODS_ON),
+        ):
+            if value not in known:
+                raise UsageError(f"{option} {value!r} makes no sense.", fix=f"It takes {' or '.join(known)}.")
+        if self.pods < 1:
+            raise UsageError(f"--pods {self.pods} makes no sense.", fix="It takes a number above zero.")
+        if self.pods > 1 and self.engine != "fast":
+            raise UsageError(
+                f"The {self.engine} engine serves one pod a process.", fix="Give --engine fast with --pods."
+            )

@@ -50,6 +50,9 @@ class Transport(Protocol):
     def send(self, data: bytes) -> None:
         """Sends now what the kernel takes, and the rest when it takes more. Nothing after the end."""
 
+    def finish(self) -> None:
+        """Says that nothing follows, once what is queued is with the kernel; reads on until the end."""
+
     def close(self, *, flush: bool = False) -> None:
         """Closes without another word to the owner. `flush`: once what is queued is with the kernel."""
 
@@ -57,7 +60,9 @@ class Transport(Protocol):
 class Link:
     """A connected or connecting non-blocking socket. It belongs to the link from now on."""
 
-    __slots__ = ("_closing", "_events", "_fd", "_loop", "_open", "_queue", "_size", "_sock", "owner")
+    __slots__ = (
+        "_closing", "_events", "_fd", "_finishing", "_loop", "_open", "_queue", "_size", "_sock", "owner",
+    )  # fmt: skip
 
     def __init__(self, loop: Loop, sock: socket.socket, owner: Owner, *, connected: bool = False) -> None:
         self.owner = owner
@@ -67,7 +72,7 @@ class Link:
         self._queue: list[bytes] = []
         self._size = 0
         self._open = connected
-        self._closing = False
+        self._closing = self._finishing = False
         self._events = READ if connected else WRITE
         loop.watch(self._fd, self._events, self._ready)
 
@@ -109,6 +114,12 @@ class Link:
             self._queue.append(data[sent:])
             self._size += len(data) - sent
             self._wait_for(self._events | WRITE)
+
+    def finish(self) -> None:
+        """Says that nothing follows, once what is queued is with the kernel; reads on until the end."""
+        self._finishing = True
+        if self._open and not self._size and self._fd >= 0:
+            self._shut_ours()
 
     def close(self, *, flush: bool = False) -> None:
         """Closes without another word to the owner. `flush`: once what is queued is with the kernel."""
@@ -166,8 +177,14 @@ class Link:
         self._wait_for(self._events & ~WRITE)
         if self._closing:
             self._shut()
-        else:
-            self.owner.on_drain()
+            return
+        if self._finishing:
+            self._shut_ours()
+        self.owner.on_drain()
+
+    def _shut_ours(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
 
     def _wait_for(self, events: int) -> None:
         if self._fd >= 0 and events != self._events:

@@ -16,7 +16,7 @@ class TlsLink:
     """As Link, over TLS. `on_open` comes after the handshake, and only where ALPN chose HTTP/2 (RFC 9113,
     section 3.2); what fails in the handshake ends it with the reason."""
 
-    __slots__ = ("_in", "_link", "_out", "_shaken", "_tls", "owner")
+    __slots__ = ("_finished", "_in", "_link", "_out", "_shaken", "_tls", "owner")
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class TlsLink:
         connected: bool = False,
     ) -> None:
         self.owner = owner
-        self._shaken = False
+        self._shaken = self._finished = False
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(
             self._in, self._out, server_side=server_side, server_hostname=server_name
@@ -62,9 +62,18 @@ class TlsLink:
         self._tls.write(data)
         self._link.send(self._out.read())
 
+    def finish(self) -> None:
+        """As Link.finish, after close_notify. What still comes is thrown away, not decrypted."""
+        if self._shaken and not self._finished and not self._link.closed:
+            self._finished = True
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()
+            self._link.send(self._out.read())
+        self._link.finish()
+
     def close(self, *, flush: bool = False) -> None:
         """As Link.close; tells the peer by close_notify where the handshake was done."""
-        if self._shaken and not self._link.closed:
+        if self._shaken and not self._finished and not self._link.closed:
             # The peer's own close_notify is not waited for.
             with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
@@ -79,6 +88,8 @@ class TlsLink:
 
     def on_data(self, data: bytes) -> None:
         """Encrypted bytes came."""
+        if self._finished:
+            return
         self._in.write(data)
         if not self._shaken and not self._shake():
             return
