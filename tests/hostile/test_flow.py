@@ -191,3 +191,14 @@ def test_case_20_all_collected_bodies_are_bounded(role: str) -> None:
     assert [(found.stream, found.number) for found in resets] == [(ids[2], ErrorCode.ENHANCE_YOUR_CALM)]
     assert victim.conn._bodies <= 100_000
     victim.alive()
+
+
+@pytest.mark.parametrize("size", [1_000, 1_001])
+def test_case_20_first_frame_of_a_collected_body(role: str, size: int) -> None:
+    victim = Victim(role, Limits(stream_window=1_000))
+    stream = victim.stream()
+    victim.feed(wire.data(stream, bytes(size)))
+    if size > 1_000:
+        victim.reset_with(stream, ErrorCode.FLOW_CONTROL_ERROR)
+    else:
+        assert [(found.stream, found.number) for found in victim.answers()] == [(stream, size)]

@@ -234,3 +234,24 @@ def test_answers_use_up_the_window() -> None:
         assert conn.responses(REPLIES[0], [(stream, bytes(5_000)) for stream in streams]) == 30
         assert conn.waiting == 30 - 65_535 // 5_000
         assert sum(len(found.payload) for found in wire.split(conn.take()) if found.kind == 0) == 65_535
+
+
+@pytest.mark.parametrize("sizes", [(0,), (100,), (0, 4_096), (65_536, 30)])
+def test_answers_after_the_peer_resizes_its_table(sizes: tuple[int, ...]) -> None:
+    """What was packed for one table is of no use with another."""
+    taken = []
+    for conn in (connection("server"), connection("server", fast=False)):
+        assert isinstance(conn, ServerConnection)
+        conn.receive(wire.PREFACE + wire.settings(), 0)
+        out = b""
+        for at in range(1, 41, 10):
+            octets = b"".join(plain_run("server", list(range(at, at + 10, 2))))
+            streams = [event for event in conn.receive(octets, 0) if isinstance(event, Stream)]
+            for reply in REPLIES[:2]:
+                conn.responses(reply, [(stream, bytes(6)) for stream in streams[:3]])
+                streams = streams[3:]
+            out += conn.take()
+            if at == 11:
+                conn.receive(b"".join(wire.settings((1, size)) for size in sizes), 0)
+        taken.append(out)
+    assert taken[0] == taken[1]

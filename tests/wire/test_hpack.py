@@ -164,3 +164,10 @@ def test_block_tells_its_fields() -> None:
     assert "b'b'" in repr(block)
     assert block == Block(block.fields, request=False)
     assert block != Block((), request=False)
+
+
+def test_caches_of_lists_are_bounded() -> None:
+    encoder = Encoder(0)
+    for number in range(2_000):
+        encoder.encode(((b"grpc-timeout", b"%dm" % number),))
+    assert len(encoder._cache) <= 512
