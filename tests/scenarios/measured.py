@@ -52,7 +52,7 @@ def visit(
     return Visit(
         repetition,
         4.0,
-        LowRate(500, 0, 0, p50, p99, 0, elsewhere),
+        LowRate(500, 0, 0, p50, p99, 0, {k: 10 * us for k, us in cpu_us.items()}, elsewhere),
         Saturated(
             1000,
             failed,

@@ -84,7 +84,9 @@ def test_settings_that_make_no_sense_are_refused(settings: Settings, said: str) 
 def test_cpu_is_of_every_rpc_that_was_sent_and_by_role() -> None:
     used = usage(process(Role.CLIENT, 0.1), process(Role.SERVER, 0.3), process(Role.SERVER, 0.1))
     found = cpu_us(run([40, 40], used, failed=10, warmup=10))
-    assert found == pytest.approx({"client": 1000, "server": 4000, "proxy": 0, "stand-in": 0, "all": 5000})
+    assert found == pytest.approx(
+        {"client": 0.1e6 / 90, "server": 4000, "proxy": 0, "stand-in": 0, "all": 0.1e6 / 90 + 4000}
+    )
     assert cpu_us(run([40], usage())) == {}
     assert cpu_us(run([], used)) == {}
 
@@ -137,6 +139,8 @@ def test_rows_are_held_against_direct_repetition_by_repetition() -> None:
     assert direct.figures.rps_ratio is direct.figures.added_p50_ns is None
     assert edge.figures.rps_ratio == figure([0.5, 0.5])
     assert edge.figures.cpu_ratio == figure([2.0, 2.0])
+    assert edge.figures.low_cpu_ratio == figure([2.0, 2.0])
+    assert edge.figures.low_cpu_us["proxy"] == figure([200, 400])
     assert edge.figures.added_p50_ns == figure([500_000, 500_000])
     assert edge.figures.p50_ns == figure([1_500_000, 2_500_000])
     assert (edge.outcome, edge.known) == ("measured", 5)
@@ -206,7 +210,9 @@ def test_caveats_are_those_that_hold() -> None:
     calm = [row("edge", visit(1))]
     conclude(calm)
     said = " ".join(caveats(Performance({"cluster": "other"}, Settings(engine="fast"), calm), NO_GUIDE))
-    assert said == "Direct was not measured, so nothing could be held against it. A caveat."
+    assert said.endswith("Direct was not measured, so nothing could be held against it. A caveat.")
+    assert "machine's" not in said
+    assert "grpcio" not in said
 
 
 def test_the_guides_figures_are_of_rows_that_exist() -> None:

@@ -53,6 +53,8 @@ class LowRate:
     p99_ns: int
     late_sends: int
     """RPCs that the client itself sent late."""
+    cpu_us: dict[str, float]
+    """As in Saturated. Each RPC comes alone, so that it wakes every process on its way."""
     elsewhere_cores: float
     """Cores that were busy with something else."""
 
@@ -117,13 +119,17 @@ class Figures:
     """RPCs of both phases that failed or, due too often, were not sent; all repetitions together."""
     elsewhere_cores: Figure
     """Cores that were busy with something else at saturation."""
+    low_cpu_us: dict[str, Figure] = field(default_factory=dict)
+    """CPU microseconds per RPC at the low rate, likewise."""
     added_p50_ns: Figure | None = None
     """More than direct, at the low rate; None in the row of direct and where it was not measured."""
     added_p99_ns: Figure | None = None
     rps_ratio: Figure | None = None
     """RPCs per second, as a part of direct's."""
     cpu_ratio: Figure | None = None
-    """CPU of all processes per RPC, as a multiple of direct's."""
+    """CPU of all processes per RPC at saturation, as a multiple of direct's."""
+    low_cpu_ratio: Figure | None = None
+    """The same at the low rate."""
 
 
 @dataclass(slots=True)

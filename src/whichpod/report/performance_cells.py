@@ -28,7 +28,7 @@ def headers(table: Performance) -> tuple[str, ...]:
     rate = f"{table.settings.rate:g}/s"
     return (
         "configuration", "max RPC/s", "vs direct", f"p50 at {rate}", f"p99 at {rate}", "client µs",
-        "proxies µs", "servers µs", "CPU vs direct", "servers hit", "limit", "guide",
+        "proxies µs", "servers µs", "CPU vs direct", f"CPU at {rate}", "servers hit", "limit", "guide",
     )  # fmt: skip
 
 
@@ -37,17 +37,18 @@ def cells(row: PerformanceRow) -> list[Cell]:
     guide = Cell(row.guide or NOT_AT_HAND)
     f = row.figures
     if f is None:
-        return [Cell(row.outcome), *[Cell("")] * 9, guide]
+        return [Cell(row.outcome), *[Cell("")] * 10, guide]
     bound = "≥ " if any(Role.CLIENT in limit for limit in row.limits) else ""
     return [
-        _cell(f.rps, lambda v: f"{v:,.0f}", bound),
+        _cell(f.rps, _rps, bound),
         _cell(f.rps_ratio, lambda v: f"{v:.0%}"),
         _time(f.p50_ns, f.added_p50_ns),
         _time(f.p99_ns, f.added_p99_ns),
         _cell(f.cpu_us.get(Role.CLIENT), _three),
         _proxies(f),
         _cell(f.cpu_us.get(Role.SERVER), _three),
-        _cell(f.cpu_ratio, lambda v: f"{v:.0%}"),
+        _cell(f.cpu_ratio, _times),
+        _cell(f.low_cpu_ratio, _times),
         Cell(f"{f.hit.median:g} of {row.known}", ", ".join(row.balances)),
         Cell(", or ".join(row.limits)),
         guide,
@@ -64,7 +65,8 @@ def notes(table: Performance) -> list[str]:
         f"{s.pods} pods ({s.engine} servers), {s.connections} connections in every row, {s.streams} RPCs in "
         f"flight on each at saturation, {s.payload_size} bytes of payload, {s.duration_s:g} s per phase.",
         "p50 and p99 count from the scheduled time (open loop); in direct they are as they are, elsewhere "
-        "what came on top of direct's. µs are of CPU per RPC at saturation; CPU vs direct is of all.",
+        "what came on top of direct's. µs are of CPU per RPC at saturation; CPU vs direct is of all "
+        f"processes together, at saturation and at {s.rate:g}/s.",
         "limit: whose process was full (90 % of a core) at saturation; machine: all cores were. ≥: the "
         "client was a limit, so more may come through.",
     ]
@@ -109,6 +111,20 @@ def _three(value: float, sign: str = "") -> str:
     """Three digits or so."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:{sign}.{digits}f}"
+
+
+def _times(value: float) -> str:
+    return f"{_three(value)}×"
+
+
+def _rps(value: float) -> str:
+    return (
+        f"{value:,.0f}"
+        if value < 10_000
+        else f"{value / 1000:.1f}k"
+        if value < 100_000
+        else f"{value / 1000:.0f}k"
+    )
 
 
 def _proxies(figures: Figures) -> Cell:

@@ -35,6 +35,7 @@ def performance_csv(table: Performance) -> str:
     writer.writerow(
         [
             "row", "repetition", "rps", "low_p50_ns", "low_p99_ns", "low_done", "low_failed", "low_dropped",
+            *(f"low_{role}_cpu_us" for role in _ROLES),
             "saturated_done", "saturated_failed", "saturated_p50_ns", "saturated_p99_ns",
             *(f"{role}_cpu_us" for role in _ROLES), "servers_hit", "servers_known", "spread", "limit",
             "elsewhere_cores", "error",
@@ -53,9 +54,10 @@ def _fields(row: PerformanceRow, visit: Visit) -> list[object]:
     low, high = visit.low, visit.saturated
     which: list[object] = [row.name, visit.repetition]
     if low is None or high is None:
-        return [*which, *[""] * (len(_ROLES) + 15), visit.error]
+        return [*which, *[""] * (2 * len(_ROLES) + 15), visit.error]
     return [
-        *which, f"{high.rps:.1f}", low.p50_ns, low.p99_ns, low.done, low.failed, low.dropped, high.done,
+        *which, f"{high.rps:.1f}", low.p50_ns, low.p99_ns, low.done, low.failed, low.dropped,
+        *(f"{low.cpu_us[role]:.2f}" if role in low.cpu_us else "" for role in _ROLES), high.done,
         high.failed, high.p50_ns, high.p99_ns,
         *(f"{high.cpu_us[role]:.2f}" if role in high.cpu_us else "" for role in _ROLES),
         high.hit, high.known, high.balance.value, high.limit, f"{high.usage.elsewhere_cores:.2f}", "",

@@ -12,17 +12,17 @@ from rich.text import Text
 from whichpod.model.performance import Performance
 from whichpod.report.performance_cells import cells, headers, missing, notes, summary
 
-_FIGURES = range(1, 9)
+_FIGURES = range(1, 10)
 """Columns that are numbers."""
-_WIDE = 150
+_WIDE = 190
 """Columns of a console that one table fits in; on a narrower one it is written in parts."""
-_PARTS = (range(1, 5), range(5, 9), range(9, 12))
+_PARTS = (range(1, 5), range(5, 10), range(10, 13))
 """Speed; CPU; the rest."""
 
 
 def print_performance(console: Console, table: Performance) -> None:
     """Writes the table, how to read it, and what is missing in it."""
-    for part in _PARTS if console.width < _WIDE else (range(1, 12),):
+    for part in _PARTS if console.width < _WIDE else (range(1, 13),):
         console.print(_grid(table, part))
         console.print()
     for row in table.rows:

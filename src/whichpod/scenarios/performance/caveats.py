@@ -21,6 +21,10 @@ def caveats(table: Performance, guide: Guide) -> tuple[str, ...]:
             "per second say nothing of other machines."
         )
         found.append("Loopback has no network: what is added is the proxies' own time, not that of a wire.")
+    found.append(
+        "CPU per RPC depends on how many come at a time. At saturation direct's come in the largest batches, "
+        "and what passes a proxy comes nearly one by one; at the low rate every RPC comes alone, in all rows."
+    )
     if table.settings.engine == "grpcio":
         found.append(
             "The pods' servers are grpcio's, which cost more per RPC than most proxies: they are a part of "

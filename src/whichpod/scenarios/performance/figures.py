@@ -31,6 +31,7 @@ def low_rate(run: LoadRun) -> LowRate:
         p50_ns=tally.latency.percentile(50),
         p99_ns=tally.latency.percentile(99),
         late_sends=run.report.saturation.late_sends,
+        cpu_us=cpu_us(run),
         elsewhere_cores=run.usage.elsewhere_cores,
     )
 
@@ -58,10 +59,14 @@ def saturated(run: LoadRun) -> Saturated:
 def cpu_us(run: LoadRun) -> dict[str, float]:
     """CPU microseconds per RPC, by role and of all; empty where the cluster can't tell."""
     tally = run.report.tally
-    sent = tally.done + tally.failed + tally.in_flight + tally.warmup
-    if not sent or not run.usage.processes:
+    measured = tally.done + tally.failed + tally.in_flight
+    if not measured or not run.usage.processes:
         return {}
-    found = {role.value: run.usage.cpu_s(role) / sent * 1e6 for role in Role}
+    # The client's account is of the measured phase, that of the others has the warm-up too.
+    found = {
+        role.value: run.usage.cpu_s(role) / (measured + (role is not Role.CLIENT) * tally.warmup) * 1e6
+        for role in Role
+    }
     return found | {ALL: sum(found.values())}
 
 
@@ -104,7 +109,6 @@ def _fill(row: PerformanceRow, done: list[Visit], base: dict[int, Visit]) -> Non
     def held(take: Callable[[Visit, Visit], float | None]) -> Figure | None:
         return _maybe(take(v, b) for v, b in pairs)
 
-    roles = done[0].saturated.cpu_us if done[0].saturated else {}
     row.known = max(_high(v).known for v in done)
     row.balances = _frequent(_high(v).balance for v in done)
     row.limits = _frequent(_high(v).limit or NOTHING for v in done)
@@ -112,15 +116,21 @@ def _fill(row: PerformanceRow, done: list[Visit], base: dict[int, Visit]) -> Non
         rps=figure(_high(v).rps for v in done),
         p50_ns=figure(_low(v).p50_ns for v in done),
         p99_ns=figure(_low(v).p99_ns for v in done),
-        cpu_us={role: figure(_high(v).cpu_us.get(role, 0.0) for v in done) for role in roles},
+        cpu_us=_by_role([_high(v).cpu_us for v in done]),
+        low_cpu_us=_by_role([_low(v).cpu_us for v in done]),
         hit=figure(_high(v).hit for v in done),
         failed=sum(_low(v).failed + _low(v).dropped + _high(v).failed for v in done),
         added_p50_ns=held(lambda v, b: _low(v).p50_ns - _low(b).p50_ns),
         added_p99_ns=held(lambda v, b: _low(v).p99_ns - _low(b).p99_ns),
         rps_ratio=held(lambda v, b: _ratio(_high(v).rps, _high(b).rps)),
         cpu_ratio=held(lambda v, b: _ratio(_high(v).cpu_us.get(ALL), _high(b).cpu_us.get(ALL))),
+        low_cpu_ratio=held(lambda v, b: _ratio(_low(v).cpu_us.get(ALL), _low(b).cpu_us.get(ALL))),
         elsewhere_cores=figure(_high(v).usage.elsewhere_cores for v in done),
     )
+
+
+def _by_role(found: Sequence[dict[str, float]]) -> dict[str, Figure]:
+    return {role: figure(f.get(role, 0.0) for f in found) for role in found[0]}
 
 
 def figure(values: Iterable[float]) -> Figure:
