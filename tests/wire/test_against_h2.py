@@ -357,7 +357,7 @@ def run_server(script: Steps, table: int, theirs: int, window: int, chunk: int) 
 
 
 @pytest.mark.parametrize("run", [run_client, run_server], ids=["client", "server"])
-@settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=30, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     script=steps,
     table=tables,

@@ -127,10 +127,10 @@ def test_any_bit_that_differs_is_seen(role: str) -> None:
     ids = list(range(13, 23, 2))
     messages = plain_run(role, ids)
     for which in (0, 2):
-        # Bits of the body are all alike: the first of each octet will do.
+        # Bits of the body are all alike, and those of the first message: one of each octet will do.
         body = messages[which].index(BODIES[1])
         for place in range(len(messages[which])):
-            for bit in range(1 if body <= place < body + len(BODIES[1]) else 8):
+            for bit in range(1 if which == 0 or body <= place < body + len(BODIES[1]) else 8):
                 octets = bytearray(messages[which])
                 octets[place] ^= 1 << bit
                 twisted = [*messages[:which], bytes(octets), *messages[which + 1 :]]

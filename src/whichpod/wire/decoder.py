@@ -14,7 +14,7 @@ DEFAULT_TABLE = 4_096
 CACHED_BLOCK = 4_096
 CACHED_BYTES = 1_048_576
 BOMB = 16
-"""A list so many times over its limit ends the connection: to decode it for the table's sake costs too much."""
+"""A list so many times over its limit ends the connection: decoding it for the table costs too much."""
 
 
 class Decoder:
