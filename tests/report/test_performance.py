@@ -26,7 +26,12 @@ def table() -> Performance:
             visit(1, rps=6000, stand_in=12.3, hit=3, limit="client", balance=Balance.PARTIAL),
             visit(2, rps=6000, stand_in=12.3, hit=4, limit="client", balance=Balance.SKEWED),
         ),
-        row("edge", visit(1, p50=900_000, p99=5_500_000, proxy=150.4), failure(2), guide="20 % slower"),
+        row(
+            "edge",
+            visit(1, p50=900_000, p99=5_500_000, proxy=150.4, elsewhere=0.5),
+            failure(2),
+            guide="20 % slower",
+        ),
         row("mtls"),
         row("later"),
     ]
@@ -66,6 +71,7 @@ def test_the_terminal_has_a_row_each_with_medians_and_ranges(table: Performance)
     assert "edge: failed: The lab broke." in text
     assert "later: not run" in text
     assert "stand-in for kube-proxy" in text
+    assert "0.5 of 2 cores" in text
     assert "One caveat." in text
     assert "5 configurations in 61 s: 2 measured, 1 failed, 1 skipped, 1 not run." in text
 

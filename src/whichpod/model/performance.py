@@ -117,6 +117,10 @@ class Figures:
     """Servers that answered at saturation."""
     failed: int
     """RPCs of both phases that failed or, due too often, were not sent; all repetitions together."""
+    cpus: int
+    """Cores of the machine; 0 where the cluster can't tell."""
+    busy_cores: Figure
+    """Of those, how many worked at saturation, whatever for."""
     elsewhere_cores: Figure
     """Cores that were busy with something else at saturation."""
     low_cpu_us: dict[str, Figure] = field(default_factory=dict)

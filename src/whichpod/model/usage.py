@@ -51,3 +51,8 @@ class Usage:
     def cores(self, cpu_s: float) -> float:
         """CPU seconds as cores kept busy all the time."""
         return cpu_s / self.wall_s if self.wall_s > 0 else 0.0
+
+    @property
+    def busy_cores(self) -> float:
+        """Cores kept busy by the lab and by all else together."""
+        return self.cores(sum(p.cpu_s for p in self.processes)) + self.elsewhere_cores

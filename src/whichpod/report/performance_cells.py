@@ -50,7 +50,7 @@ def cells(row: PerformanceRow) -> list[Cell]:
         _cell(f.cpu_ratio, _times),
         _cell(f.low_cpu_ratio, _times),
         Cell(f"{f.hit.median:g} of {row.known}", ", ".join(row.balances)),
-        Cell(", or ".join(row.limits)),
+        Cell(", or ".join(row.limits), f"{f.busy_cores.median:.1f} of {f.cpus} cores" if f.cpus else ""),
         guide,
     ]
 
@@ -67,8 +67,8 @@ def notes(table: Performance) -> list[str]:
         "p50 and p99 count from the scheduled time (open loop); in direct they are as they are, elsewhere "
         "what came on top of direct's. µs are of CPU per RPC at saturation; CPU vs direct is of all "
         f"processes together, at saturation and at {s.rate:g}/s.",
-        "limit: whose process was full (90 % of a core) at saturation; machine: all cores were. ≥: the "
-        "client was a limit, so more may come through.",
+        "limit: whose process was full (90 % of a core) at saturation; machine: all cores were; nothing: the "
+        "time went into waiting for one another. ≥: the client was a limit, so more may come through.",
     ]
     if any(r.figures and _stand_in(r.figures) for r in table.rows):
         found.append(STAND_IN_NOTE)

@@ -77,8 +77,7 @@ def limit(usage: Usage) -> str:
     together fill a core.
     """
     full = [role.value for role in Role if any(_full(p, usage) for p in usage.processes if p.role is role)]
-    busy = usage.cores(sum(p.cpu_s for p in usage.processes)) + usage.elsewhere_cores
-    if usage.cpus and busy >= FULL * usage.cpus:
+    if usage.cpus and usage.busy_cores >= FULL * usage.cpus:
         full.append(MACHINE)
     return " and ".join(full)
 
@@ -125,6 +124,8 @@ def _fill(row: PerformanceRow, done: list[Visit], base: dict[int, Visit]) -> Non
         rps_ratio=held(lambda v, b: _ratio(_high(v).rps, _high(b).rps)),
         cpu_ratio=held(lambda v, b: _ratio(_high(v).cpu_us.get(ALL), _high(b).cpu_us.get(ALL))),
         low_cpu_ratio=held(lambda v, b: _ratio(_low(v).cpu_us.get(ALL), _low(b).cpu_us.get(ALL))),
+        cpus=_high(done[0]).usage.cpus,
+        busy_cores=figure(_high(v).usage.busy_cores for v in done),
         elsewhere_cores=figure(_high(v).usage.elsewhere_cores for v in done),
     )
 
