@@ -71,6 +71,12 @@ def test_a_server_without_http2(tmp_path: Path) -> None:
     listening.close()
 
 
+def test_a_server_in_plain_text() -> None:
+    with echo() as server, pytest.raises(TargetError, match="does not speak TLS") as caught:
+        run(server.port, tls=Tls(""), requests=1)
+    assert "--tls" in caught.value.fix
+
+
 def test_files_that_are_no_pem(tmp_path: Path) -> None:
     bad = tmp_path / "bad.pem"
     bad.write_text("none")

@@ -28,6 +28,12 @@ CHECK_S = 0.05
 PREPARE_S = 20.0
 END_S = 3.0
 """How long workers may take to say what they have once they are told to stop."""
+LAST_S = 1.0
+"""From the end of a worker's output to its own."""
+
+
+class WorkerError(Exception):
+    """A worker process ended with an exception; its traceback is a note."""
 
 
 class _Member:
@@ -42,6 +48,7 @@ class _Member:
         self.result: Result | None = None
         self.so_far: Result | None = None
         self.error: UsageError | None = None
+        self.bug: WorkerError | None = None
         self.gone = False
         self.done = self.failed = 0
         self.counts: dict[str, int] = {}
@@ -73,6 +80,20 @@ class _Member:
                 self.result = from_json(Result, said["result"])
             elif "error" in said:
                 self.error = UsageError(said["error"]["message"], fix=said["error"]["fix"])
+            elif "bug" in said:
+                self.bug = WorkerError(said["bug"]["cause"])
+                self.bug.add_note(said["bug"]["traceback"])
+
+    @property
+    def cause(self) -> str:
+        """What it died of."""
+        if self.bug:
+            return f"a bug in whichpod: {self.bug}"
+        try:
+            code = self.process.wait(LAST_S)
+        except subprocess.TimeoutExpired:
+            return "it says nothing more"
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 class Crew:
@@ -128,7 +149,7 @@ class Crew:
     def _load(self, member: _Member) -> WorkerLoad:
         last = member.result or member.so_far
         load = last.load if last else WorkerLoad()
-        return load if member.result else dataclasses.replace(load, lost=True)
+        return load if member.result else dataclasses.replace(load, lost=True, cause=member.cause)
 
     def run(self) -> None:
         """Until every worker is through, or it is stopped. Raises TargetError where none of the connections
@@ -142,7 +163,7 @@ class Crew:
             member.say({"go": begin})
         self._until(lambda member: member.result is not None, None)
         if not self.results:
-            raise TargetError("The worker processes died.", fix="Is the machine out of memory?")
+            raise self._all_died()
 
     def interrupt(self) -> None:
         """Has the workers report what they have."""
@@ -163,8 +184,17 @@ class Crew:
         if not self.open:
             errors = {a: e for m in self._members if m.ready for a, e in (m.ready.errors or {}).items()}
             if not errors:
-                raise TargetError("The worker processes died.", fix="Is the machine out of memory?")
+                raise self._all_died()
             raise unreachable(self._jobs[0].authority, errors)
+
+    def _all_died(self) -> Exception:
+        for member in self._members:
+            if member.bug:
+                return member.bug
+        return TargetError(
+            f"The worker processes died ({self._members[0].cause}).",
+            fix="Signal 9 often means that the machine ran out of memory.",
+        )
 
     def _until(self, there: Callable[[_Member], bool], end: float | None) -> bool:
         """Waits for all members that live; False where it was stopped before."""

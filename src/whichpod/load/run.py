@@ -164,6 +164,11 @@ def unreachable(target: str, errors: dict[str, str]) -> TargetError:
         return TargetError(
             f"Nothing listens at {where}: {why}.", fix="Is the server up, and is that its port?"
         )
+    if "TLS" in why and ("wrong version" in why or "record layer" in why or "not TLS" in why):
+        return TargetError(
+            f"{where} does not speak TLS: {why.removeprefix('TLS: ')}.",
+            fix="If it listens in plain text, leave --tls out.",
+        )
     if "TLS" in why:
         return TargetError(
             f"{where} can't be reached over TLS: {why}.", fix="Check --ca, --cert and --server-name."

@@ -22,7 +22,8 @@ def saturation_of(plan: Plan, tally: Tally, loads: Sequence[WorkerLoad]) -> Satu
     for i, load in enumerate(loads):
         name = f"Worker {i + 1}" if len(loads) > 1 else "The client"
         if load.lost:
-            reasons.append(f"{name} died: what it did last is missing.")
+            cause = f" ({load.cause})" if load.cause else ""
+            reasons.append(f"{name} died{cause}: what it did last is missing.")
         if load.cpu_share > BUSY:
             reasons.append(f"{name} used {load.cpu_share:.0%} of a core, so it may have been the limit.")
         if load.lag_p99_ns > LAG_NS:
@@ -30,7 +31,7 @@ def saturation_of(plan: Plan, tally: Tally, loads: Sequence[WorkerLoad]) -> Satu
     late = sum(load.late_sends for load in loads)
     if plan.open_loop and late > max(FEW_LATE, LATE_SHARE * tally.scheduled):
         reasons.append(
-            f"{late} of {tally.scheduled} RPCs were sent over 1 ms late, by the client's own fault."
+            f"{late} of {tally.scheduled} RPCs were sent over 10 ms late, by the client's own fault."
         )
     return Saturation(
         cpu_s=sum(load.cpu_s for load in loads),

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from typing import Any
 
 from whichpod.load.counts import load_of, tally_of
@@ -14,7 +15,7 @@ from whichpod.load.engine import MS, NEVER, Engine
 from whichpod.load.job import Job, Ready, Result
 from whichpod.load.tls import client_tls
 from whichpod.model.codec import to_json
-from whichpod.model.errors import WhichpodError
+from whichpod.model.errors import ExitCode, WhichpodError
 from whichpod.model.metadata import wire_metadata
 from whichpod.reactor.loop import READ
 from whichpod.wire.status import encode_binary
@@ -137,11 +138,13 @@ def main() -> None:
             return
         line += piece
     try:
-        worker = Worker(Job.of_json(json.loads(line)))
+        Worker(Job.of_json(json.loads(line))).run()
     except WhichpodError as error:
         print(json.dumps({"error": {"message": error.message, "fix": error.fix}}), flush=True)
-        return
-    worker.run()
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        print(json.dumps({"bug": {"cause": cause, "traceback": traceback.format_exc()}}), flush=True)
+        sys.exit(ExitCode.BUG)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ class WorkerLoad:
     """The most memory that it held."""
     lost: bool = False
     """It died; what it had not reported is missing."""
+    cause: str = ""
+    """What it died of, such as `signal 9`."""
 
 
 @dataclass(frozen=True, slots=True)
