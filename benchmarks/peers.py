@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class Server:
 
     pid: int
     port: int
+    addresses: tuple[str, ...] = ()
+    """Of each pod, where it is `whichpod serve`."""
 
 
 def free_port() -> int:
@@ -54,28 +57,32 @@ def nghttpd() -> Iterator[Server]:
         port = free_port()
         command = ["nghttpd", "--no-tls", "-n1", "-d", name, f"--mime-types-file={folder / 'mime'}",
                    "--trailer", "grpc-status: 0", str(port)]  # fmt: skip
-        with _process(command) as pid:
+        with _process(command) as process:
             until_listening(port)
-            yield Server(pid, port)
+            yield Server(process.pid, port)
 
 
 @contextmanager
 def echo_server(*args: str) -> Iterator[Server]:
     """`whichpod serve` on 127.0.0.1."""
-    port = free_port()
-    command = [sys.executable, "-m", "whichpod", "serve", "--host", "127.0.0.1", "--port", str(port), *args]
-    with _process(command) as pid:
-        until_listening(port)
-        yield Server(pid, port)
+    command = [sys.executable, "-m", "whichpod", "serve", "--host", "127.0.0.1", "--port=0", "--json", *args]
+    with _process(command) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        pods = said.get("pods", [said])
+        addresses = tuple(pod["listening"] for pod in pods)
+        yield Server(process.pid, int(addresses[0].rpartition(":")[2]), addresses)
 
 
 @contextmanager
-def _process(command: list[str]) -> Iterator[int]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
     try:
-        yield process.pid
+        yield process
     finally:
         process.kill()
+        process.stdout.close()
         process.wait()
 
 
@@ -102,7 +109,7 @@ def missing(*tools: str) -> bool:
     return bool(gone)
 
 
-def engine(addresses: list[str], plan: Plan, *, to_nghttpd: bool = False) -> Report:
+def engine(addresses: Sequence[str], plan: Plan, *, to_nghttpd: bool = False) -> Report:
     """A run of the load engine; every RPC must have gone well."""
     call = Call(NGHTTPD_PATH, b"", Identify("peer")) if to_nghttpd else echo_call()
     report = bench(Target(addresses[0]), plan, call, addresses=addresses)

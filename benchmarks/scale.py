@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.measure import Settings, interleaved, ratio, show
 from benchmarks.peers import STREAMS, echo_server, engine
 from whichpod.model.plan import Plan
@@ -13,11 +15,10 @@ MOST = 1.3
 def run(settings: Settings) -> bool:
     """Whether many backends cost as little as asked."""
     with echo_server("--engine", "fast", "--pods", str(MANY)) as server:
-        ports = [server.port + i for i in range(MANY)]
         found = interleaved(
             {
-                f"{MANY} backends": lambda: _us(ports, settings.requests),
-                f"{FEW} backends": lambda: _us(ports[:FEW], settings.requests),
+                f"{MANY} backends": lambda: _us(server.addresses, settings.requests),
+                f"{FEW} backends": lambda: _us(server.addresses[:FEW], settings.requests),
             },
             settings.rounds,
         )
@@ -26,8 +27,7 @@ def run(settings: Settings) -> bool:
     return ratio(f"{MANY} backends by {FEW}", many, few, MOST)
 
 
-def _us(ports: list[int], requests: int) -> float:
-    addresses = [f"127.0.0.1:{port}" for port in ports]
+def _us(addresses: Sequence[str], requests: int) -> float:
     report = engine(addresses, Plan(requests=requests, concurrency=STREAMS))
-    assert len(report.tally.backends) == len(ports)
+    assert len(report.tally.backends) == len(addresses)
     return report.saturation.cpu_s / report.tally.done * 1e6

@@ -167,7 +167,7 @@ def run_client(script: Steps, table: int, theirs: int, window: int, chunk: int) 
             ours.requests(call, range(args[0]))
             for at in range(start, ours._next_id, 2):
                 asked[at] = (call.fields, call.body)
-                streams[at] = ours._streams[at]
+            streams.update((stream.id, stream) for stream in ours.streams)
         elif kind == "stream" and ours.capacity:
             stream = ours.open(head_of(args[2]), "streamed")
             first, second = cut(args[0], 1), cut(args[1], 2)

@@ -172,13 +172,11 @@ class Line:
     def expire(self, now: int) -> int:
         """Ends RPCs whose deadline has passed; how many had been sent."""
         latest = now - self._engine.deadline_ns
-        late = []
-        for conn in self._conns():
-            for stream in conn.core.streams:
-                token = stream.token
-                if (token if type(token) is int else token[0]) > latest:
-                    break
-                late.append((conn, stream))
+
+        def is_late(token: Token) -> bool:
+            return (token if isinstance(token, int) else token[0]) <= latest
+
+        late = [(conn, stream) for conn in self._conns() for stream in conn.core.overdue(is_late)]
         for conn, stream in late:
             conn.core.reset(stream)
             self._engine.failed(self, stream.token, DEADLINE, None, now)

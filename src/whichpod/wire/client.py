@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 from whichpod.wire import frames, settings
@@ -45,7 +45,7 @@ class ClientConnection(Connection):
         and for good once the connection is `spent`."""
         if self.closed or self._draining or self._out_size >= self._most_out:
             return 0
-        count = self._most - len(self._streams)
+        count = self._most - len(self._streams) - len(self._pending)
         left = (frames.MAX_ID + 2 - self._next_id) // 2
         if count > left:
             count = left
@@ -60,7 +60,7 @@ class ClientConnection(Connection):
     @property
     def finished(self) -> bool:
         """Spent, and no stream is open: it can be closed."""
-        return self.spent and not self._streams
+        return self.spent and not self._streams and not self._pending
 
     _draining = False
 
@@ -68,7 +68,9 @@ class ClientConnection(Connection):
         """Opens one stream with a unary request. Raises LocalProtocolError without `capacity`."""
         if not self.requests(request, (token,)):
             raise self._no_capacity()
-        return self._streams[self._next_id - 2]
+        stream = self._find(self._next_id - 2)
+        assert stream is not None
+        return stream
 
     def requests(self, request: Request, tokens: Sequence[Any]) -> int:
         """Opens a stream for each token, which becomes `stream.token`, while there is capacity.
@@ -89,23 +91,26 @@ class ClientConnection(Connection):
             self._requests_slowly(request, islice(tokens, count), stream_id)
             return count
         self._window -= size * count
-        streams, out = self._streams, self._out
-        pack_id = frames.pack_id
+        pending, out, pack_id = self._pending, self._out.append, frames.pack_id
         at = 0
         while at < count:
             pieces = self._pieces.get(request) or self._make_pieces(request)
             # The first block of a new list fills the table; the ones after it are shorter and all the same.
             batch = tokens[at:count] if request in self._pieces else tokens[at : at + 1]
             for token in batch:
-                streams[stream_id] = stream = Stream()
-                stream.id = stream_id
-                stream.token = token
-                stream.room = AWAITING
-                out.append(pack_id(stream_id).join(pieces))
+                pending[stream_id] = token
+                out(pack_id(stream_id).join(pieces))
                 stream_id += 2
             at += len(batch)
             self._out_size += len(batch) * (sum(map(len, pieces)) + 4 * (len(pieces) - 1))
         return count
+
+    def overdue(self, is_late: Callable[[Any], bool]) -> list[Stream]:
+        """Open streams whose tokens are late. Tokens of `requests` are taken to be in the order of time: what
+        follows one that isn't late is not looked at."""
+        for stream_id in list(takewhile(lambda i: is_late(self._pending[i]), self._pending)):
+            self._find(stream_id)
+        return [stream for stream in self._streams.values() if is_late(stream.token)]
 
     def open(self, fields: Fields, token: Any = None, *, streamed: bool = True) -> Stream:
         """Opens a stream with header fields only; `send` brings the body. Raises LocalProtocolError without
@@ -126,7 +131,7 @@ class ClientConnection(Connection):
     # How it is done.
 
     def _no_capacity(self) -> LocalProtocolError:
-        why = "is spent" if self.spent else f"has {len(self._streams)} streams open"
+        why = "is spent" if self.spent else f"has {self.open_streams} streams open"
         return LocalProtocolError(f"No stream can be opened: the connection {why}.")
 
     def _open(
@@ -193,7 +198,7 @@ class ClientConnection(Connection):
             self._most = frames.MAX_ID if most is None else most
 
     def _on_headers(self, stream_id: int, block: Block, end: bool) -> None:
-        stream = self._streams.get(stream_id)
+        stream = self._find(stream_id)
         if stream is None:
             if self._is_idle(stream_id):
                 raise RemoteProtocolError(f"HEADERS on idle stream {stream_id}.")
@@ -240,7 +245,7 @@ class ClientConnection(Connection):
             return at
         front, middle, after, tail = pattern.front, pattern.middle, pattern.after, pattern.tail
         block, trailers = pattern.block, pattern.trailers
-        streams, found = self._streams, self._events.append
+        pending, found = self._pending, self._events.append
         start = at
         for first, stream_id, second, twin, body, third, triplet, fourth in pattern.unpack(
             data if count * size == end else data[at : at + count * size]
@@ -253,10 +258,12 @@ class ClientConnection(Connection):
                 or not stream_id == twin == triplet
             ):
                 break
-            stream = streams.get(stream_id)
-            if stream is None or stream.room != AWAITING:
+            if stream_id not in pending:
                 break
-            del streams[stream_id]
+            stream = Stream()
+            stream.id = stream_id
+            stream.token = pending.pop(stream_id)
+            stream.room = AWAITING
             stream.head = block
             stream.body = body
             stream.trailers = trailers
@@ -280,7 +287,7 @@ class ClientConnection(Connection):
         self._last_allowed = min(self._last_allowed, last_id)
         note = ascii(debug[:100].decode("latin-1")) if debug else "no reason given"
         why = f"The peer went away: {code_name(code)}, {note}."
-        for stream in list(self._streams.values()):
+        for stream in self.streams:
             if stream.id > self._last_allowed:
                 error = RemoteProtocolError(why, ErrorCode.REFUSED_STREAM, stream.id)
                 self._forsake(stream.id)

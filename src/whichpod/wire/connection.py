@@ -98,9 +98,9 @@ class Connection(Receiving):
             error = RemoteProtocolError("The peer closed the connection inside a frame.")
         elif not self._settled:
             error = RemoteProtocolError("The peer closed the connection before its SETTINGS.")
-        elif self._streams and not self._serves:
+        elif self.open_streams and not self._serves:
             error = RemoteProtocolError(
-                f"The peer closed the connection with {len(self._streams)} streams open."
+                f"The peer closed the connection with {self.open_streams} streams open."
             )
         self._end(error)
         return self._events
@@ -179,7 +179,8 @@ class Connection(Receiving):
             if at == end:
                 self._need = frames.HEAD_SIZE
                 return at
-        streams, cache, events = self._streams, self._decoder.cache, self._events
+        streams, pending = self._streams, self._pending
+        cache, events = self._decoder.cache, self._events
         read_head, serves, low = frames.read_head, self._serves, self._low
         room, most = self._room, self.limits.streams
         last = end - frames.HEAD_SIZE
@@ -230,6 +231,7 @@ class Connection(Receiving):
                 elif kind == 1 and plain and flags | 1 == _WHOLE_AND_LAST:
                     block = cache.get(data[start:at])
                     if block is None:
+                        self._check_place(frames.HEADERS, stream_id & frames.MAX_ID)
                         block = self._decoder.decode(data[start:at])
                     if (
                         stream_id == self._expected <= frames.MAX_ID
@@ -247,7 +249,7 @@ class Connection(Receiving):
                         self._expected = stream_id + 2
                         self._work += 1
                         continue
-                    stream = streams.get(stream_id)
+                    stream = self._find(stream_id) if stream_id in pending else streams.get(stream_id)
                     if stream is not None:
                         if flags == _WHOLE:
                             if stream.room == AWAITING and block.plain:

@@ -117,7 +117,7 @@ class Control(Sending):
     def _on_reset(self, stream_id: int, code: int) -> None:
         if self._is_idle(stream_id):
             raise RemoteProtocolError(f"RST_STREAM on idle stream {stream_id}.")
-        stream = self._streams.get(stream_id)
+        stream = self._find(stream_id)
         if stream is None:
             # It crossed the end of the stream, or our own reset.
             self._chore("RST_STREAM")

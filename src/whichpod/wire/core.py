@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import ValuesView
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from whichpod.wire import frames, settings
 from whichpod.wire.encoder import Encoder
 from whichpod.wire.errors import ErrorCode, LocalProtocolError, ProtocolError, RemoteProtocolError, code_name
 from whichpod.wire.events import Event, Failed, Terminated
 from whichpod.wire.limits import Budget, Limits
-from whichpod.wire.stream import Stream
+from whichpod.wire.stream import AWAITING, Stream
 
 REMEMBERED_RESETS = 4_096
 DEBUG_SIZE = 120
@@ -32,6 +31,9 @@ class Core(ABC):
         self._now = now
         self._events: list[Event] = []
         self._streams: dict[int, Stream] = {}
+        # A client's unary requests that are sent, and whose responses have not begun: their tokens. Most need
+        # no Stream until the response is there, and tens of thousands of them would not fit the CPU's caches.
+        self._pending: dict[int, Any] = {}
         self._encoder = Encoder(limits.table, self._templates_changed)
         self._out: list[bytes] = []
         self._out_size = 0
@@ -65,12 +67,24 @@ class Core(ABC):
     @property
     def open_streams(self) -> int:
         """Streams that have not ended on both sides."""
-        return len(self._streams)
+        return len(self._streams) + len(self._pending)
 
     @property
-    def streams(self) -> ValuesView[Stream]:
+    def streams(self) -> list[Stream]:
         """Those streams, the oldest first."""
-        return self._streams.values()
+        for stream_id in list(self._pending):
+            self._find(stream_id)
+        return sorted(self._streams.values(), key=lambda stream: stream.id)
+
+    def _find(self, stream_id: int) -> Stream | None:
+        """An open stream."""
+        if stream_id not in self._pending:
+            return self._streams.get(stream_id)
+        stream = self._streams[stream_id] = Stream()
+        stream.id = stream_id
+        stream.token = self._pending.pop(stream_id)
+        stream.room = AWAITING
+        return stream
 
     @property
     def outbound(self) -> int:
@@ -132,7 +146,7 @@ class Core(ABC):
         self._count_reset()
         self._forsake(error.stream_id)
         self._control(frames.rst_stream(error.stream_id, error.code))
-        stream = self._streams.get(error.stream_id)
+        stream = self._find(error.stream_id)
         if stream is not None:
             self._fail(stream, error)
 
@@ -149,7 +163,7 @@ class Core(ABC):
         """The connection is over. Every stream the owner knows of fails first."""
         self.closed = True
         self.error = error
-        for stream in list(self._streams.values()):
+        for stream in self.streams:
             self._fail(stream, error or RemoteProtocolError("The connection was closed.", ErrorCode.CANCEL))
         self._events.append(Terminated(error))
 
@@ -165,7 +179,7 @@ class Core(ABC):
             return
         self._write(frames.goaway(self._last_peer_id(), code))
         self.closed = True
-        for stream in list(self._streams.values()):
+        for stream in self.streams:
             self._remove(stream)
 
     def _require_open(self) -> None:

@@ -74,7 +74,7 @@ class Receiving(Control):
         self._check_place(frames.DATA, stream_id)
         data = strip_padding(payload) if flags & frames.PADDED else payload
         self._use_window(size)
-        stream = self._streams.get(stream_id)
+        stream = self._find(stream_id)
         end = bool(flags & frames.END_STREAM)
         if not data and not end:
             self._chore("empty DATA")

@@ -146,7 +146,7 @@ class Sending(Core):
                 raise RemoteProtocolError("The connection's window overflows.", ErrorCode.FLOW_CONTROL_ERROR)
             self._pump()
             return
-        stream = self._streams.get(stream_id)
+        stream = self._find(stream_id)
         if stream is None:
             return
         if increment == 0:
