@@ -96,6 +96,7 @@ class Engine:
         self.on_over: Callable[[], None] = lambda: None
         self.pace: Pace = OpenLoop(self) if plan.open_loop else ClosedLoop(self)
         self._prepared = False
+        self._tried = 0
         self._down_since: int | None = None
         self._sample_at = 0
 
@@ -165,7 +166,11 @@ class Engine:
         self._check_prepared()
 
     def _check_prepared(self) -> None:
-        if not self._prepared and all(line.tried for line in self.lines):
+        if self._prepared:
+            return
+        while self._tried < len(self.lines) and self.lines[self._tried].tried:
+            self._tried += 1
+        if self._tried == len(self.lines):
             self._prepared = True
             self.loop.soon(self.on_prepared)
 

@@ -85,7 +85,7 @@ class Connection(Receiving):
             rest += data[at:]
         if rest or self._partial is not None or self._block_since is not None:
             self._time_block(at)
-        # Not held on to: a thousand connections that keep their last streams alive don't fit the CPU's caches.
+        # Not held on to: the last streams of a thousand connections would fill the CPU's caches.
         self._events = []
         return events
 
