@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from whichpod.load.call import Call, Identify, echo_call
+from whichpod.load.progress import LoadProgress
 from whichpod.load.run import bench
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
@@ -109,10 +110,16 @@ def missing(*tools: str) -> bool:
     return bool(gone)
 
 
-def engine(addresses: Sequence[str], plan: Plan, *, to_nghttpd: bool = False) -> Report:
+def engine(
+    addresses: Sequence[str],
+    plan: Plan,
+    *,
+    to_nghttpd: bool = False,
+    progress: Callable[[LoadProgress], None] | None = None,
+) -> Report:
     """A run of the load engine; every RPC must have gone well."""
     call = Call(NGHTTPD_PATH, b"", Identify("peer")) if to_nghttpd else echo_call()
-    report = bench(Target(addresses[0]), plan, call, addresses=addresses)
+    report = bench(Target(addresses[0]), plan, call, addresses=addresses, progress=progress)
     assert report.tally.statuses.keys() <= {"OK"}, (report.tally.statuses, report.evidence.first_error)
     return report
 

@@ -9,6 +9,9 @@ from whichpod.wire.table import Pair
 _NAME = re.compile(rb"[!-9;-@\[-~]+")
 _VALUE = re.compile(rb"(?![ \t])[^\x00\n\r]*(?<![ \t])", re.DOTALL)
 _BANNED = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+_SPECIAL = _BANNED | {b"te", b"content-length"}
+_TRAILERS = (b"te", b"trailers")
+_NAME_OCTETS = bytes(octet for octet in range(0x21, 0x7F) if octet != 0x3A and not 0x41 <= octet <= 0x5A)
 _REQUEST = frozenset((b":method", b":scheme", b":path", b":authority"))
 _NEEDED = (b":method", b":scheme", b":path")
 _RESPONSE = frozenset((b":status",))
@@ -18,12 +21,13 @@ class Block:
     """One header list. Equal blocks of bytes share one object for as long as the cache holds it."""
 
     __slots__ = (
-        "authority", "content_length", "fields", "flaw", "method", "note",
+        "_first", "authority", "content_length", "fields", "flaw", "method", "note",
         "oversize", "path", "plain", "status", "trailer_flaw", "trailing",
     )  # fmt: skip
 
     def __init__(self, fields: tuple[Pair, ...], *, request: bool, oversize: str = "") -> None:
         self.fields = fields
+        self._first: dict[bytes, bytes] | None = None
         self.note: object = None
         """For the layer above: what it worked out from the fields, kept as long as the block."""
         self.plain: bool | None = None
@@ -44,10 +48,9 @@ class Block:
 
     def get(self, name: bytes) -> bytes | None:
         """The first field of that name."""
-        for key, value in self.fields:
-            if key == name:
-                return value
-        return None
+        if self._first is None:
+            self._first = dict(reversed(self.fields))
+        return self._first.get(name)
 
     def get_all(self, name: bytes) -> list[bytes]:
         """Every field of that name."""
@@ -62,6 +65,10 @@ class Block:
     __hash__ = None  # type: ignore[assignment]
 
     def _fields(self, pseudo: dict[bytes, bytes]) -> str:
+        """Why some field is not allowed, else empty; pseudo-header fields are added to `pseudo`."""
+        if self._all_sound(pseudo):
+            return ""
+        pseudo.clear()
         regular = False
         for name, value in self.fields:
             if name[:1] == b":":
@@ -82,6 +89,32 @@ class Block:
             if name == b"content-length" and not self._length(value):
                 return f"content-length {_show(value)}"
         return ""
+
+    def _all_sound(self, pseudo: dict[bytes, bytes]) -> bool:
+        """Whether all fields together are as `_fields` wants them, one by one: proxies add fields that differ
+        from message to message, so that much of what a block costs is this. False may be wrong."""
+        fields = self.fields
+        count = 0
+        for name, value in fields:
+            if name[:1] != b":":
+                break
+            pseudo[name] = value
+            count += 1
+        # gRPC's own: the one connection-specific field that is allowed.
+        names = [pair[0] for pair in fields[count:] if pair != _TRAILERS]
+        lines = b"\n".join([b"", *[value for _, value in fields], b""])
+        return (
+            len(pseudo) == count
+            and b"" not in names
+            and not b"".join(names).translate(None, _NAME_OCTETS)
+            and _SPECIAL.isdisjoint(names)
+            and lines.count(b"\n") == len(fields) + 1
+            and b"\0" not in lines
+            and b"\r" not in lines
+            and b"\n " not in lines
+            and b" \n" not in lines
+            and b"\t" not in lines
+        )
 
     def _length(self, value: bytes) -> bool:
         if not value.isdigit() or len(value) > 19:

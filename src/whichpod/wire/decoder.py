@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hpack.exceptions import HPACKError
-from hpack.huffman_table import decode_huffman
 
+from whichpod.wire import huffman
 from whichpod.wire.block import Block
 from whichpod.wire.errors import ErrorCode, RemoteProtocolError
 from whichpod.wire.limits import Limits
-from whichpod.wire.table import ENTRY_OVERHEAD, Pair, Table, decode_integer
+from whichpod.wire.table import ENTRY_OVERHEAD, FIRST_DYNAMIC, STATIC, Pair, Table, decode_integer
 
 DEFAULT_TABLE = 4_096
 CACHED_BLOCK = 4_096
@@ -74,7 +74,11 @@ class Decoder:
         at, count, size, end = 0, 0, 0, len(data)
         while at < end:
             octet = data[at]
-            if octet & 0x80:
+            if 0x80 < octet < FIRST_DYNAMIC | 0x80:
+                # Of the static table: most fields of most blocks.
+                pair = STATIC[octet - 0x81]
+                at += 1
+            elif octet & 0x80:
                 index, at = decode_integer(data, at, 0x7F)
                 pair = table.get(index)
             elif octet & 0x40:
@@ -120,4 +124,4 @@ def _string(data: bytes, at: int) -> tuple[bytes, int]:
     if after > len(data):
         raise IndexError("a string ends after the block")
     text = data[at:after]
-    return (decode_huffman(text) if coded else text), after
+    return (huffman.decode(text) if coded else text), after
