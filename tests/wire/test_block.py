@@ -12,8 +12,8 @@ from whichpod.wire.table import Pair
 
 NAMES = (b":method", b":path", b":scheme", b":authority", b":status", b":odd", b"te", b"x-a", b"grpc-message",
          b"content-length", b"connection", b"host", b"X", b"", b"a b", b"a:b", b"\x80")  # fmt: skip
-VALUES = (b"POST", b"/a", b"http", b"200", b"trailers", b"Trailers", b"5", b"", b" a", b"a ", b"a\t", b"\ta", b"a b",
-          b"a\nb", b"a\rb", b"a\0b", b"\n", b"\xff")  # fmt: skip
+VALUES = (b"POST", b"/a", b"http", b"200", b"trailers", b"Trailers", b"5", b"", b" a", b"a ", b"a\t", b"\ta",
+          b"a b", b"a\nb", b"a\rb", b"a\0b", b"\n", b"\xff")  # fmt: skip
 USUAL: list[Pair] = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/a"), (b"te", b"trailers")]
 pairs = st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES))
 
