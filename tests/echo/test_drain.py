@@ -14,10 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame
 
 from tests.echo.client import REPLY, SEND, dial, unary
+from tests.echo.engines import Serve, Server
 from tests.echo.frames import END_STREAM, GoAwayFrame, connect
-from tests.servers import echo
 from whichpod.echo import names
-from whichpod.echo.server import EchoServer
 from whichpod.echo.v1 import echo_pb2
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -27,7 +26,7 @@ LONG_S = 60.0
 
 
 @contextmanager
-def draining(server: EchoServer) -> Iterator[None]:
+def draining(server: Server) -> Iterator[None]:
     """The server drains; it must have ended at the block's end."""
     thread = threading.Thread(target=server.drain)
     thread.start()
@@ -41,7 +40,7 @@ def draining(server: EchoServer) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("service", ["", names.SERVICE])
-def test_watches_see_it_and_rpcs_in_flight_finish(service: str) -> None:
+def test_watches_see_it_and_rpcs_in_flight_finish(service: str, echo: Serve) -> None:
     with echo(grace_s=LONG_S) as server, dial(server.port) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         watch = stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=20)
@@ -58,7 +57,7 @@ def test_watches_see_it_and_rpcs_in_flight_finish(service: str) -> None:
             assert list(stream) == []
 
 
-def test_not_serving_comes_before_goaway_and_answers_after_it() -> None:
+def test_not_serving_comes_before_goaway_and_answers_after_it(echo: Serve) -> None:
     with echo(grace_s=LONG_S) as server, connect(server.port) as client:
         watch, bidi, seen = client.send(WATCH), client.send(names.BIDI_STREAM, end=False), list[str]()
         drain = None
@@ -86,7 +85,7 @@ def test_not_serving_comes_before_goaway_and_answers_after_it() -> None:
     assert kept == [f"health {SERVING}", f"health {NOT_SERVING}", "goaway", "done 0"]
 
 
-def test_no_rpc_fails_under_load() -> None:
+def test_no_rpc_fails_under_load(echo: Serve) -> None:
     """Twenty RPCs at a time; each answer brings the next one, until the server says GOAWAY."""
     with echo(grace_s=LONG_S) as server, connect(server.port) as client:
         leaving, drain = False, None
@@ -113,7 +112,7 @@ def test_no_rpc_fails_under_load() -> None:
         assert not open_streams
 
 
-def test_what_outlasts_the_grace_is_cut() -> None:
+def test_what_outlasts_the_grace_is_cut(echo: Serve) -> None:
     requests: queue.SimpleQueue[echo_pb2.EchoRequest | None] = queue.SimpleQueue()
     with echo(grace_s=0.2) as server, dial(server.port) as channel:
         requests.put(echo_pb2.EchoRequest())
@@ -124,7 +123,7 @@ def test_what_outlasts_the_grace_is_cut() -> None:
         requests.put(None)
 
 
-def test_draining_twice_and_before_the_start() -> None:
+def test_draining_twice_and_before_the_start(echo: Serve) -> None:
     with echo() as server:
         server.drain()
         server.drain()

@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.echo.client import REPLY, SEND, dial, unary
-from tests.servers import echo
+from tests.echo.engines import Serve, serve
 from whichpod.echo import names
 from whichpod.echo.v1 import echo_pb2
 
@@ -22,14 +22,14 @@ def asked(service: str = "") -> health_pb2.HealthCheckRequest:
 
 
 @pytest.mark.parametrize("service", ["", names.SERVICE])
-def test_check(service: str) -> None:
+def test_check(service: str, echo: Serve) -> None:
     with echo() as server, dial(server.port) as channel:
         assert (
             health_pb2_grpc.HealthStub(channel).Check(asked(service), timeout=10).status == Response.SERVING
         )
 
 
-def test_a_service_that_is_not_there() -> None:
+def test_a_service_that_is_not_there(echo: Serve) -> None:
     with echo() as server, dial(server.port) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         with pytest.raises(grpc.RpcError) as failed:
@@ -40,7 +40,7 @@ def test_a_service_that_is_not_there() -> None:
         watch.cancel()
 
 
-def test_many_watches_hold_no_worker() -> None:
+def test_many_watches_hold_no_worker(echo: Serve) -> None:
     with echo(workers=2) as server, dial(server.port) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         watches = [stub.Watch(asked(), timeout=20) for _ in range(8)]
@@ -52,7 +52,7 @@ def test_many_watches_hold_no_worker() -> None:
 
 def test_streams_that_hold_all_workers_do_not_hold_health() -> None:
     requests: queue.SimpleQueue[echo_pb2.EchoRequest | None] = queue.SimpleQueue()
-    with echo(workers=1) as server, dial(server.port) as channel:
+    with serve("grpcio")(workers=1) as server, dial(server.port) as channel:
         requests.put(echo_pb2.EchoRequest())
         stream: Any = channel.stream_stream(names.BIDI_STREAM, SEND, REPLY)(iter(requests.get, None), 20)
         assert next(stream).sequence == 1
@@ -67,7 +67,7 @@ def test_streams_that_hold_all_workers_do_not_hold_health() -> None:
         assert list(stream) == []
 
 
-def test_servers_of_one_process_have_health_of_their_own() -> None:
+def test_servers_of_one_process_have_health_of_their_own(echo: Serve) -> None:
     with echo() as first, dial(first.port) as channel:
         with echo():
             pass

@@ -35,10 +35,10 @@ sys.exit(sum(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0 for pid in ch
 """
 
 
-def test_it_listens_on_grpc_port_and_drains_on_sigterm() -> None:
+def test_it_listens_on_grpc_port_and_drains_on_sigterm(engine: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    env = os.environ | {"GRPC_PORT": str(port)}
+    env = os.environ | {"GRPC_PORT": str(port), "WHICHPOD_ENGINE": engine}
     command = [sys.executable, "-m", "whichpod", "serve", "--host", "127.0.0.1", "--json"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -51,9 +51,9 @@ def test_it_listens_on_grpc_port_and_drains_on_sigterm() -> None:
         assert process.stdout.read() == ""
 
 
-def test_rpcs_in_flight_finish_on_sigint() -> None:
+def test_rpcs_in_flight_finish_on_sigint(engine: str) -> None:
     requests: queue.SimpleQueue[echo_pb2.EchoRequest | None] = queue.SimpleQueue()
-    with served("--grace", "60s") as (process, port), dial(port) as channel:
+    with served("--engine", engine, "--grace", "60s") as (process, port), dial(port) as channel:
         requests.put(echo_pb2.EchoRequest())
         stream: Any = channel.stream_stream(names.BIDI_STREAM, SEND, REPLY)(iter(requests.get, None), 20)
         assert next(stream).sequence == 1
@@ -65,9 +65,9 @@ def test_rpcs_in_flight_finish_on_sigint() -> None:
         assert process.wait(20) == 0
 
 
-def test_a_second_signal_ends_it_at_once() -> None:
+def test_a_second_signal_ends_it_at_once(engine: str) -> None:
     requests: queue.SimpleQueue[echo_pb2.EchoRequest | None] = queue.SimpleQueue()
-    with served("--grace", "60s") as (process, port), dial(port) as channel:
+    with served("--engine", engine, "--grace", "60s") as (process, port), dial(port) as channel:
         requests.put(echo_pb2.EchoRequest())
         stream: Any = channel.stream_stream(names.BIDI_STREAM, SEND, REPLY)(iter(requests.get, None), 20)
         assert next(stream).sequence == 1
@@ -77,9 +77,10 @@ def test_a_second_signal_ends_it_at_once() -> None:
         requests.put(None)
 
 
-def test_a_port_in_use_is_refused_in_words() -> None:
+def test_a_port_in_use_is_refused_in_words(engine: str) -> None:
     with served() as (_, port):
-        command = [sys.executable, "-m", "whichpod", "serve", "--host", "127.0.0.1", "--port", str(port)]
+        where = ["--engine", engine, "--host", "127.0.0.1", "--port", str(port)]
+        command = [sys.executable, "-m", "whichpod", "serve", *where]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 4
     assert "the port is in use" in done.stderr

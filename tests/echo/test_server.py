@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -11,38 +12,32 @@ import pytest
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.servers import LOCAL, echo
+from tests.echo.client import REPLY, SEND, unary
+from tests.echo.engines import Serve, Server, serve
+from tests.servers import LOCAL
 from whichpod.echo import names
 from whichpod.echo.faults import Failure
 from whichpod.echo.identity import Identity
-from whichpod.echo.server import EchoServer
+from whichpod.echo.run import make
 from whichpod.echo.v1 import echo_pb2
 from whichpod.model.errors import LabError, UsageError
 
-SEND, REPLY = echo_pb2.EchoRequest.SerializeToString, echo_pb2.EchoReply.FromString
-
-
-def unary(channel: grpc.Channel, payload: bytes = b"", timeout: float = 10) -> echo_pb2.EchoReply:
-    call = channel.unary_unary(names.ECHO, SEND, REPLY)
-    reply: echo_pb2.EchoReply = call(echo_pb2.EchoRequest(payload=payload), timeout=timeout)
-    return reply
-
 
 @pytest.fixture
-def server() -> Iterator[EchoServer]:
+def server(echo: Serve) -> Iterator[Server]:
     with echo() as running:
         yield running
 
 
 @pytest.fixture
-def channel(server: EchoServer) -> Iterator[grpc.Channel]:
+def channel(server: Server) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as made:
         yield made
 
 
-def test_every_answer_says_who_answered() -> None:
+def test_every_answer_says_who_answered(engine: str) -> None:
     env = {"POD_NAME": "p", "POD_IP": "10.0.0.1", "POD_NAMESPACE": "ns", "NODE_NAME": "n", "ZONE": "z"}
-    server = EchoServer(LOCAL, Identity.from_env(env))
+    server = make(replace(LOCAL, engine=engine), Identity.from_env(env))
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         reply = unary(channel, b"hello")
@@ -59,7 +54,7 @@ def test_server_ids_differ_by_start() -> None:
     assert Identity.from_env({}).server_id.startswith(socket.gethostname() + "-")
 
 
-def test_calls_are_counted_per_connection(server: EchoServer) -> None:
+def test_calls_are_counted_per_connection(server: Server) -> None:
     seen = []
     for _ in range(2):
         options = [("grpc.use_local_subchannel_pool", 1)]
@@ -90,7 +85,7 @@ def test_too_many_messages_are_refused(channel: grpc.Channel) -> None:
     assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_messages_up_to_the_limit() -> None:
+def test_messages_up_to_the_limit(echo: Serve) -> None:
     with (
         echo(max_message_bytes=10_000) as server,
         grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
@@ -101,17 +96,25 @@ def test_messages_up_to_the_limit() -> None:
         assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_reflection_and_channelz(channel: grpc.Channel) -> None:
-    unary(channel)
+def test_reflection(channel: grpc.Channel) -> None:
     database = ProtoReflectionDescriptorDatabase(channel)
-    assert names.SERVICE in database.get_services()
+    assert list(database.get_services()) == [
+        "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", names.SERVICE,
+    ]  # fmt: skip
     assert database.FindFileContainingSymbol(names.SERVICE).package == "whichpod.echo.v1"
-    stub = channelz_pb2_grpc.ChannelzStub(channel)
-    servers = stub.GetServers(channelz_pb2.GetServersRequest(start_server_id=0), timeout=10).server
-    assert any(s.data.calls_started for s in servers)
+    with pytest.raises(KeyError):
+        database.FindFileContainingSymbol("no.such.Thing")
 
 
-def test_connections_are_ended_by_age_and_no_rpc_fails() -> None:
+def test_channelz_is_grpcios() -> None:
+    with serve("grpcio")() as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        unary(channel)
+        stub = channelz_pb2_grpc.ChannelzStub(channel)
+        servers = stub.GetServers(channelz_pb2.GetServersRequest(start_server_id=0), timeout=10).server
+        assert any(s.data.calls_started for s in servers)
+
+
+def test_connections_are_ended_by_age_and_no_rpc_fails(echo: Serve) -> None:
     with (
         echo(max_connection_age_s=0.1, max_connection_age_grace_s=5) as server,
         grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
@@ -124,7 +127,7 @@ def test_connections_are_ended_by_age_and_no_rpc_fails() -> None:
         assert len(seen) > 2
 
 
-def test_a_port_in_use_is_refused(server: EchoServer) -> None:
+def test_a_port_in_use_is_refused(server: Server, echo: Serve) -> None:
     with pytest.raises(LabError, match="the port is in use"), echo(port=server.port):
         pass
 
@@ -142,6 +145,6 @@ def test_a_port_in_use_is_refused(server: EchoServer) -> None:
         ({"failure": Failure(2)}, "--fail-rate 2"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], said: str) -> None:
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], said: str, echo: Serve) -> None:
     with pytest.raises(UsageError, match=said), echo(**changes):
         pass

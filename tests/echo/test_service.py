@@ -8,14 +8,13 @@ import grpc
 import pytest
 
 from tests.echo.client import ASK, REPLY, SEND, dial, unary
-from tests.servers import echo
+from tests.echo.engines import Serve, Server
 from whichpod.echo import names
 from whichpod.echo.faults import Delay, Failure
-from whichpod.echo.server import EchoServer
 from whichpod.echo.v1 import echo_pb2
 
 
-def codes(server: EchoServer, count: int) -> list[grpc.StatusCode]:
+def codes(server: Server, count: int) -> list[grpc.StatusCode]:
     found = []
     with dial(server.port) as channel:
         for _ in range(count):
@@ -27,7 +26,7 @@ def codes(server: EchoServer, count: int) -> list[grpc.StatusCode]:
     return found
 
 
-def test_injected_failures_have_their_rate_and_code_and_repeat_with_the_seed() -> None:
+def test_injected_failures_have_their_rate_and_code_and_repeat_with_the_seed(echo: Serve) -> None:
     runs = []
     for seed in (5, 5, 6):
         with echo(failure=Failure(0.3, "RESOURCE_EXHAUSTED"), seed=seed) as server:
@@ -39,7 +38,7 @@ def test_injected_failures_have_their_rate_and_code_and_repeat_with_the_seed() -
         assert 10 <= failed <= 50
 
 
-def test_a_delay_past_the_deadline_is_the_clients_to_feel() -> None:
+def test_a_delay_past_the_deadline_is_the_clients_to_feel(echo: Serve) -> None:
     with (
         echo(delay=Delay("fixed", 30)) as server,
         dial(server.port) as channel,
@@ -49,7 +48,7 @@ def test_a_delay_past_the_deadline_is_the_clients_to_feel() -> None:
     assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_a_wait_ends_with_its_rpc_and_frees_the_worker() -> None:
+def test_a_wait_ends_with_its_rpc_and_frees_the_worker(echo: Serve) -> None:
     with echo(workers=1) as server, dial(server.port) as channel:
         down = channel.unary_stream(names.SERVER_STREAM, ASK, REPLY)
         stream: Any = down(echo_pb2.ServerStreamRequest(messages=2, interval_ms=3_600_000), timeout=20)
@@ -58,7 +57,7 @@ def test_a_wait_ends_with_its_rpc_and_frees_the_worker() -> None:
         assert unary(channel).server.pod == "echo-0"
 
 
-def test_trailers_name_the_server_of_answers_and_of_failures() -> None:
+def test_trailers_name_the_server_of_answers_and_of_failures(echo: Serve) -> None:
     for failure in (Failure(), Failure(1.0)):
         with echo(failure=failure) as server, dial(server.port) as channel:
             call: Any = channel.unary_unary(names.ECHO, SEND, REPLY).future(
@@ -70,7 +69,7 @@ def test_trailers_name_the_server_of_answers_and_of_failures() -> None:
             assert trailers["x-whichpod-pod"] == "echo-0"
 
 
-def test_names_that_metadata_can_not_carry() -> None:
+def test_names_that_metadata_can_not_carry(echo: Serve) -> None:
     with echo(pod="écho\n1") as server, dial(server.port) as channel:
         call: Any = channel.unary_unary(names.ECHO, SEND, REPLY).future(echo_pb2.EchoRequest(), timeout=10)
         assert call.result(10).server.pod == "écho\n1"
@@ -78,7 +77,7 @@ def test_names_that_metadata_can_not_carry() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 127, 128, 16_383, 16_384, 70_000])
-def test_payloads_up_to_the_limit(limit: int) -> None:
+def test_payloads_up_to_the_limit(limit: int, echo: Serve) -> None:
     with echo(max_message_bytes=limit) as server, dial(server.port) as channel:
         assert len(unary(channel, bytes(limit)).payload) == limit
         with pytest.raises(grpc.RpcError) as failed:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.certificates import authority, issued, needs_openssl
 from tests.echo.client import unary
-from tests.servers import echo
+from tests.echo.engines import Serve
 from whichpod.echo.v1 import echo_pb2
 from whichpod.model.errors import UsageError
 
@@ -25,14 +25,14 @@ def dial(port: int, roots: str, cert: str = "", key: str = "") -> echo_pb2.EchoR
         return unary(channel)
 
 
-def test_tls(tmp_path: Path) -> None:
+def test_tls(tmp_path: Path, echo: Serve) -> None:
     ca = authority(tmp_path)
     own = issued(tmp_path, ca, "server")
     with echo(host="localhost", tls_cert=own.cert, tls_key=own.key) as server:
         assert dial(server.port, ca.cert).server.pod == "echo-0"
 
 
-def test_mutual_tls_refuses_who_has_no_certificate_of_its_roots(tmp_path: Path) -> None:
+def test_mutual_tls_refuses_who_has_no_certificate_of_its_roots(tmp_path: Path, echo: Serve) -> None:
     ca, stranger = authority(tmp_path), authority(tmp_path, "stranger")
     own, client = issued(tmp_path, ca, "server"), issued(tmp_path, ca, "client")
     with echo(host="localhost", tls_cert=own.cert, tls_key=own.key, tls_client_ca=ca.cert) as server:
@@ -43,7 +43,7 @@ def test_mutual_tls_refuses_who_has_no_certificate_of_its_roots(tmp_path: Path) 
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_files_that_can_not_serve_are_named_before_it_starts(tmp_path: Path) -> None:
+def test_files_that_can_not_serve_are_named_before_it_starts(tmp_path: Path, echo: Serve) -> None:
     ca = authority(tmp_path)
     own, other = issued(tmp_path, ca, "server"), issued(tmp_path, ca, "other")
     broken, locked = tmp_path / "broken.pem", tmp_path / "locked.key"

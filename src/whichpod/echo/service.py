@@ -124,16 +124,15 @@ class EchoService:
         return answer
 
     def _inject(self, context: grpc.ServicerContext) -> None:
+        # Both at once: what other RPCs draw meanwhile must not depend on how long this one waits.
+        with self._lock:
+            seconds = self._delay.sample(self._dice) if self._delays else 0.0
+            fails = bool(self._failure.rate) and self._dice.random() < self._failure.rate
         if self._delays:
-            with self._lock:
-                seconds = self._delay.sample(self._dice)
             _over(context).wait(seconds)
-        if self._failure.rate:
-            with self._lock:
-                fails = self._dice.random() < self._failure.rate
-            if fails:
-                self._wait_if_held()
-                context.abort(self._code, "injected failure")
+        if fails:
+            self._wait_if_held()
+            context.abort(self._code, "injected failure")
 
     def _wait_if_held(self) -> None:
         if self._held is not None:

@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 SLICE = 65_536
 """Bytes that a stream makes before others get their turn."""
 MS = 1_000_000
+TOO_MUCH_OWED = "too many answers wait to be read"
 
 
 class Call(ABC):
     """An RPC that isn't over when it has been read."""
 
-    __slots__ = ("_due", "_timer", "conn", "number", "over", "route", "stream")
+    __slots__ = ("_due", "_fails", "_timer", "conn", "number", "over", "route", "stream")
 
     def __init__(self, conn: Conn, stream: Stream, route: Route) -> None:
         self.conn, self.stream, self.route = conn, stream, route
         self.number = 0
         """The how-manieth echo on its connection this is."""
         self.over = False
+        self._fails = False
         self._timer: Timer | None = None
         self._due = None if route.deadline_ns is None else conn.loop.now + route.deadline_ns
         stream.token = self
@@ -40,7 +42,8 @@ class Call(ABC):
         """Counts the RPC, delays or fails it, then runs it."""
         conn = self.conn
         conn.answers.calls = self.number = conn.answers.calls + 1
-        delay = conn.pod.delay_ns()
+        # Both at once: what other RPCs draw meanwhile must not depend on how long this one waits.
+        delay, self._fails = conn.pod.delay_ns(), conn.pod.fails()
         if not delay:
             self._go()
             return
@@ -90,9 +93,8 @@ class Call(ABC):
             self.conn.end(self.stream, self.route, code, message)
 
     def _go(self) -> None:
-        pod = self.conn.pod
-        if pod.fails():
-            self.end(pod.failure, "injected failure")
+        if self._fails:
+            self.end(self.conn.pod.failure, "injected failure")
         else:
             self.start()
 
@@ -126,7 +128,7 @@ class Unary(Call):
         """Answers."""
         conn, payload = self.conn, self._payload
         if conn.owes_too_much(len(payload)):
-            self.end(GrpcCode.RESOURCE_EXHAUSTED, "too many answers wait to be read")
+            self.end(GrpcCode.RESOURCE_EXHAUSTED, TOO_MUCH_OWED)
             return
         reply = conn.answers.answer(payload, self.number, 1, 1, len(payload))
         conn.core.respond(self.stream, conn.pod.reply, reply)
@@ -186,11 +188,12 @@ class ServerStream(Call):
 class Inbound(Call):
     """An RPC whose messages are taken as they come, and not before its answers are read."""
 
-    __slots__ = ("_ended", "_pending", "_reader", "_running")
+    __slots__ = ("_ended", "_partial", "_pending", "_reader", "_running")
 
     def __init__(self, conn: Conn, stream: Stream, route: Route) -> None:
         super().__init__(conn, stream, route)
         self._reader = MessageReader(route.encoding, conn.most)
+        self._partial = 0
         self._pending: deque[tuple[bytes, int]] = deque()
         self._ended = self._running = False
 
@@ -209,6 +212,9 @@ class Inbound(Call):
 
     def on_body(self, data: bytes, size: int) -> None:
         """A part of the request came."""
+        if self.over:
+            self.conn.core.acknowledge(self.stream, size)
+            return
         self._pending.append((data, size))
         self._look()
 
@@ -216,6 +222,15 @@ class Inbound(Call):
         """The request is complete."""
         self._ended = True
         self._look()
+
+    def cancel(self) -> None:
+        """It is over; what it has not taken no longer holds up the connection's window."""
+        super().cancel()
+        conn, pending = self.conn, self._pending
+        while pending:
+            conn.core.acknowledge(self.stream, pending.popleft()[1])
+        conn.partial -= self._partial
+        self._partial = 0
 
     def _look(self) -> None:
         if self._running and not self.over and not self.conn.holds(self):
@@ -227,10 +242,11 @@ class Inbound(Call):
         try:
             while pending:
                 data, size = pending.popleft()
-                messages = self._reader.feed(data)
                 conn.core.acknowledge(self.stream, size)
-                out = b"".join([self.take(message) for message in messages])
+                out = b"".join([self.take(message) for message in self._feed(data)])
                 if out:
+                    if conn.owes_too_much(len(out)):
+                        raise GrpcError(GrpcCode.RESOURCE_EXHAUSTED, TOO_MUCH_OWED)
                     self.say(out)
                     if conn.is_full(self.stream):
                         conn.hold(self)
@@ -242,6 +258,17 @@ class Inbound(Call):
             self.end(error.code, error.message)
         except DecodeError:
             self.end(GrpcCode.INTERNAL, "Exception deserializing request!")
+
+    def _feed(self, data: bytes) -> list[bytes]:
+        """The messages that are complete with that. Raises GrpcError."""
+        conn, messages = self.conn, self._reader.feed(data)
+        # What is left of the data where a message is complete, and not more than all of it.
+        partial = len(data) if messages else self._partial + len(data)
+        conn.partial += partial - self._partial
+        self._partial = partial
+        if conn.keeps_too_much:
+            raise GrpcError(GrpcCode.RESOURCE_EXHAUSTED, "too many messages are not complete")
+        return messages
 
 
 class ClientStream(Inbound):

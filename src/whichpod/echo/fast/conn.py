@@ -9,21 +9,10 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from whichpod.echo import names
-from whichpod.echo.fast import pod as paths
-from whichpod.echo.fast.calls import (
-    BidiStream,
-    Call,
-    ClientStream,
-    Inbound,
-    Reflection,
-    ServerStream,
-    Unary,
-    Watch,
-    health_response,
-)
-from whichpod.echo.fast.codec import MASK, Answers, DecodeError, payload_of, service_of, stream_request_of
-from whichpod.echo.fast.pod import OK, START, Pod, Route, streamed
+from whichpod.echo.fast import dispatch
+from whichpod.echo.fast.calls import Call, Watch
+from whichpod.echo.fast.codec import MASK, Answers, DecodeError, payload_of
+from whichpod.echo.fast.pod import START, Pod, Route, streamed
 from whichpod.reactor import Link, Timer, TlsLink, Transport
 from whichpod.wire import (
     Block,
@@ -33,7 +22,6 @@ from whichpod.wire import (
     Event,
     Failed,
     Opened,
-    Reply,
     ServerConnection,
     Stream,
 )
@@ -54,10 +42,6 @@ ENOUGH = 65_536
 """Bytes that may wait on a stream or for the socket before more is made for them."""
 MOST_OWED = 64 << 20
 """Bytes of answers that may wait for one client to read them."""
-HEALTH = Reply(START, OK)
-_INBOUND: dict[str, type[Inbound]] = {
-    names.CLIENT_STREAM: ClientStream, names.BIDI_STREAM: BidiStream, paths.REFLECTION: Reflection,
-}  # fmt: skip
 
 
 class Conn:
@@ -78,6 +62,7 @@ class Conn:
         "link",
         "loop",
         "most",
+        "partial",
         "pod",
     )  # fmt: skip
 
@@ -85,6 +70,8 @@ class Conn:
         self._hub, self.pod, self.loop = hub, pod, hub.loop
         self.most = hub.most
         """Size of a message, in bytes, at most."""
+        self.partial = 0
+        """Bytes of messages on streams that are not complete, at most so many."""
         pod.connections += 1
         self.answers = Answers(pod.server, peer, f"{peer}#{pod.connections}")
         now = time.monotonic_ns()
@@ -157,7 +144,7 @@ class Conn:
             link.send(data)
         if self._held:
             self._go_on()
-        if core.closed or (core.draining and core.finished):
+        if core.closed or (core.draining and core.finished and not core.outbound and not link.backlog):
             self._finish()
 
     def end(self, stream: Stream, route: Route, code: GrpcCode, message: str = "") -> None:
@@ -190,6 +177,16 @@ class Conn:
         if size <= SMALL or not core.waiting:
             return False
         return size + sum(core.backlog(stream) for stream in core.streams) > MOST_OWED
+
+    @property
+    def keeps_too_much(self) -> bool:
+        """Whether the messages that are not complete take too much memory."""
+        return self.partial > self._hub.limits.bodies
+
+    @property
+    def ending(self) -> bool:
+        """Whether the server drains."""
+        return self._hub.draining
 
     # What the hub says.
 
@@ -257,7 +254,7 @@ class Conn:
         try:
             message = unframe(body, route.encoding, self.most)
             if not route.at_once or len(body) > SMALL:
-                self._on_long_request(stream, route, message)
+                dispatch.collected(self, stream, route, message)
                 return
             payload = payload_of(message)
         except GrpcError as error:
@@ -275,32 +272,13 @@ class Conn:
             self._head, self._body = head, body
             answers.until = -1
 
-    def _on_long_request(self, stream: Stream, route: Route, message: bytes) -> None:
-        if route.deadline_ns == 0:
-            self.end(stream, route, GrpcCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-        elif route.method == names.ECHO:
-            Unary(self, stream, route, payload_of(message)).begin()
-        elif route.method == names.SERVER_STREAM:
-            payload, messages, interval_ms = stream_request_of(message)
-            if messages > names.MOST_MESSAGES:
-                text = f"messages may be {names.MOST_MESSAGES} at most"
-                self.end(stream, route, GrpcCode.INVALID_ARGUMENT, text)
-            else:
-                ServerStream(self, stream, route, payload, messages, interval_ms).begin()
-        elif route.method == paths.WATCH:
-            Watch(self, stream, route, service_of(message)).start()
-        else:
-            service = service_of(message)
-            status = self.pod.health(service)
-            if status == paths.SERVICE_UNKNOWN:
-                self.end(stream, route, GrpcCode.NOT_FOUND, f"there is no service {service!r}")
-            else:
-                self.core.respond(stream, HEALTH, health_response(status))
-
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Body):
             if event.stream.token is not None:
                 event.stream.token.on_body(event.data, event.size)
+            else:
+                # Of a request that was refused: the connection's window must open all the same.
+                self.core.acknowledge(event.stream, event.size)
         elif isinstance(event, Ended):
             if event.stream.token is not None:
                 event.stream.token.on_ended()
@@ -308,27 +286,7 @@ class Conn:
             if event.stream.token is not None:
                 event.stream.token.cancel()
         elif isinstance(event, Opened):
-            self._on_opened(event.stream)
-
-    def _on_opened(self, stream: Stream) -> None:
-        """A stream begins, or something that is refused."""
-        assert stream.head is not None
-        route = self.pod.route(stream.head)
-        kind = _INBOUND.get(route.method)
-        if route.fault:
-            # gRPC over HTTP/2 wants 415 for other content types; all methods are POST.
-            fields = ((b":status", b"%d" % route.fault),)
-            self.core.send_head(
-                stream, fields if route.fault != 405 else (*fields, (b"allow", b"POST")), end=True
-            )
-        elif kind is None:
-            self.end(stream, route, GrpcCode.UNIMPLEMENTED, "Method not found!")
-        elif route.deadline_ns == 0:
-            self.end(stream, route, GrpcCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-        elif kind is Reflection:
-            Reflection(self, stream, route).start()
-        else:
-            kind(self, stream, route).begin()
+            dispatch.opened(self, event.stream)
 
     # Waiting.
 
@@ -380,19 +338,18 @@ class Conn:
     # The end.
 
     def _finish(self) -> None:
-        """All is said; waits for the client to close its side."""
-        if self._closing:
-            return
-        self._closing = True
-        self._cancel_all()
+        """All is said; sends what waits, and waits for the client to close its side."""
+        if not self._closing:
+            self._closing = True
+            self._cancel_all()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._arm(time.monotonic_ns() + LINGER_NS)
         if self.link.closed:
             self._forget()
-            return
-        self.link.finish()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._arm(time.monotonic_ns() + LINGER_NS)
+        elif not self.core.outbound:
+            self.link.finish()
 
     def _give_up(self) -> None:
         """A bug of ours ends this connection, not the server."""

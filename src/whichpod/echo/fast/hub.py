@@ -48,7 +48,8 @@ class Hub:
         self.conns: set[Conn] = set()
         self._listeners: list[_Listener] = []
         self._pods: list[Pod] = []
-        self._draining = False
+        self.draining = False
+        """Health says NOT_SERVING, and the end is near."""
 
     def add(self, pod: Pod, sockets: list[socket.socket]) -> None:
         """A pod, and where it listens."""
@@ -64,7 +65,7 @@ class Hub:
     def drain(self, grace_ns: int) -> None:
         """Health says NOT_SERVING, clients get GOAWAY, RPCs go on for that long at most; then the loop ends.
         Again: the shorter time holds."""
-        self._draining = True
+        self.draining = True
         for pod in self._pods:
             pod.leave()
         self._close_listeners()
@@ -79,7 +80,7 @@ class Hub:
     @property
     def done(self) -> bool:
         """Drained, and the last connection is gone."""
-        return self._draining and not self.conns
+        return self.draining and not self.conns
 
     def close(self) -> None:
         """Ends all that is still there."""

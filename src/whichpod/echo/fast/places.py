@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from whichpod.echo.binding import bracketed, is_any
+from whichpod.echo.binding import bracketed
 from whichpod.echo.identity import Identity
 from whichpod.echo.settings import ServerSettings
 from whichpod.model.errors import UsageError
@@ -45,10 +45,18 @@ def places(settings: ServerSettings, identity: Identity) -> list[Place]:
     ):
         pod = f"{name}-{number}"
         own = {"pod": pod, "server_id": f"{pod}-{time.time_ns()}"}
-        if not is_any(host):
+        if _is_ip(host):
             own["pod_ip"] = host.strip("[]")
         found.append(Place(replace(identity, **own), host, port))
     return found
+
+
+def _is_ip(host: str) -> bool:
+    """Whether the host is one address, neither a name nor all of them."""
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False
 
 
 def _ports(settings: ServerSettings) -> Iterator[tuple[str, int]]:
