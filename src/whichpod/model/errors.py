@@ -74,3 +74,9 @@ class LabError(WhichpodError):
     """The lab could not do what was asked: a pod never got ready, a proxy refused its configuration."""
 
     exit_code = ExitCode.FAILED
+
+
+class ClusterError(WhichpodError):
+    """The user's Kubernetes cluster can't be reached, forbids what is needed, or broke."""
+
+    exit_code = ExitCode.FAILED
