@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from whichpod.cluster.protocol import Client, Via
+from whichpod.manifest.bundle import Bundle
 from whichpod.model.errors import UsageError
 from whichpod.model.expectation import Expect
-from whichpod.scenarios.scenario import BUILT_IN, read_scenario, scenarios, selected
+from whichpod.scenarios.engines import served_by
+from whichpod.scenarios.scenario import BUILT_IN, Scenario, read_scenario, scenarios, selected
 
 GOOD = """
 title = "A row"
@@ -117,3 +120,41 @@ def test_clients_that_make_no_sense() -> None:
         Client(service="echo", via=Via.XDS, meshed=True).check()
     with pytest.raises(UsageError, match="a deployment, not a service"):
         Client(service="echo", via=Via.POD).check()
+
+
+def _engines(scenario: Scenario, engine: str) -> set[str]:
+    found = set()
+    for deployment in scenario.bundle(None, engine).deployments:
+        for container in deployment.containers:
+            if container.args[:1] == ("serve",):
+                found.add(container.args[-1] if "--engine" in container.args else "grpcio")
+    return found
+
+
+def test_the_engine_is_the_runs_choice_save_where_grpc_itself_is_the_point() -> None:
+    fast = {s.name for s in scenarios() if _engines(s, "fast") == {"fast"}}
+    assert set(EXPECTED) - fast == {"connection-age"}
+    assert all(_engines(s, "grpcio") == {"grpcio"} for s in scenarios())
+
+
+def test_an_engine_that_is_none() -> None:
+    with pytest.raises(UsageError, match="no engine 'quick'"):
+        scenarios()[0].bundle(None, "quick")
+
+
+def test_a_row_with_an_engine_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "scenario.toml").write_text('engine = "quick"\n' + GOOD)
+    with pytest.raises(UsageError, match=r"scenario\.toml: There is no engine"):
+        read_scenario(tmp_path)
+
+
+def test_a_server_that_names_its_engine_keeps_it() -> None:
+    def bundle(*args: str) -> Bundle:
+        deployment = scenarios()[0].bundle().deployments[0]
+        container = replace(deployment.containers[0], args=args)
+        return Bundle(deployments=(replace(deployment, containers=(container,)),))
+
+    kept = bundle("serve", "--engine=grpcio")
+    assert served_by(kept, "fast") == kept
+    assert served_by(bundle("serve"), "fast") == bundle("serve", "--engine", "fast")
+    assert served_by(bundle("other"), "fast") == bundle("other")

@@ -50,6 +50,9 @@ def matrix(
     requests: Annotated[
         int | None, typer.Option("-n", "--requests", help="Requests per row [default: 50, or 10 per pod].")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="The pods' server, grpcio or fast; a row about gRPC's own keeps that.")
+    ] = "grpcio",
     cluster: Annotated[str, typer.Option(help="Where to run: loopback.")] = "loopback",
     scenarios: Annotated[str, typer.Option(help="A folder with rows of your own instead.")] = "",
     ready_timeout: Annotated[str, typer.Option(help="How long pods may take to get ready.")] = "30s",
@@ -66,9 +69,11 @@ def matrix(
             raise UsageError(f"{option} {value} makes no sense.", fix="It takes a number above zero.")
     if pods == 1:
         raise UsageError("--pods 1 leaves nothing to spread over.", fix="Give it 2 or more.")
+    from whichpod.scenarios.engines import check_engine
     from whichpod.scenarios.scenario import BUILT_IN, selected
     from whichpod.scenarios.scenario import scenarios as read
 
+    check_engine(engine)
     chosen = selected(read(Path(scenarios) if scenarios else BUILT_IN), only or [], skip or [])
     if list_rows:
         return _list(chosen, json)
@@ -77,7 +82,7 @@ def matrix(
     from whichpod.cli.matrix_progress import watcher
     from whichpod.scenarios.run import Options
 
-    options = Options(pods, requests, parse_duration(ready_timeout, "--ready-timeout"))
+    options = Options(pods, requests, parse_duration(ready_timeout, "--ready-timeout"), engine)
     with watcher(quiet=json) as watch:
         result = asyncio.run(_run(_cluster(cluster), chosen, options, watch))
     _show(result, report, json, verbose)

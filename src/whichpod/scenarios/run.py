@@ -13,6 +13,7 @@ from whichpod.judge import judged
 from whichpod.model.errors import LabError, TargetError
 from whichpod.model.report import Matrix, Report, Row
 from whichpod.probe.environment import environment
+from whichpod.scenarios.engines import GRPCIO
 from whichpod.scenarios.scenario import Scenario
 
 
@@ -36,6 +37,8 @@ class Options:
     pods: int | None = None
     requests: int | None = None
     ready_timeout_s: float = 30.0
+    engine: str = GRPCIO
+    """The pods' server; rows about the behaviour of gRPC's own keep that."""
 
 
 async def run_row(
@@ -56,7 +59,7 @@ async def run_row(
         because=scenario.because,
     )
     environment: dict[str, str] = {}
-    bundle = scenario.bundle(options.pods)
+    bundle = scenario.bundle(options.pods, options.engine)
     missing = cluster.missing(bundle, scenario.client)
     if missing:
         row.reason = missing
@@ -97,9 +100,9 @@ async def run_matrix(
     began = time.monotonic()
     for scenario in chosen:
         # All of the input is refused before anything starts.
-        scenario.bundle(options.pods)
+        scenario.bundle(options.pods, options.engine)
         scenario.plan_for(options.pods, options.requests).check()
-    matrix = Matrix(environment() | {"cluster": cluster.name}, [])
+    matrix = Matrix(environment() | {"cluster": cluster.name, "engine": options.engine}, [])
     try:
         for index, scenario in enumerate(chosen):
             if watcher:

@@ -19,6 +19,7 @@ from whichpod.model.codec import from_json
 from whichpod.model.errors import UsageError
 from whichpod.model.expectation import Expect, Expectation, parse_expectation
 from whichpod.model.plan import Plan
+from whichpod.scenarios.engines import GRPCIO, check_engine, served_by
 from whichpod.stats.samples import to_tell_even
 
 BUILT_IN = Path(__file__).parent
@@ -32,6 +33,7 @@ _KEYS = {
     "manifests",
     "scale",
     "count",
+    "engine",
     "because",
     "why",
     "guide",
@@ -61,12 +63,15 @@ class Scenario:
     """The Deployment that `--pods` scales; empty where the number of servers is the point."""
     count: str = "requests"
     """The plan's field that `--requests` sets: messages where there is a single stream."""
+    engine: str = ""
+    """The echo server that its pods must run, where it is about that one's behaviour; else any will do."""
 
-    def bundle(self, pods: int | None = None) -> Bundle:
-        """Its manifests, read, with `pods` replicas where it scales."""
+    def bundle(self, pods: int | None = None, engine: str = GRPCIO) -> Bundle:
+        """Its manifests, read, with `pods` replicas where it scales, served by `engine` where any will do."""
         from whichpod.manifest.load import load
 
-        bundle = load(*self.manifests)
+        check_engine(engine)
+        bundle = served_by(load(*self.manifests), self.engine or engine)
         return bundle.scaled(self.scale, pods) if pods is not None and self.scale else bundle
 
     def plan_for(self, pods: int | None, requests: int | None) -> Plan:
@@ -100,6 +105,8 @@ def read_scenario(folder: Path) -> Scenario:
         plan.check()
         manifests = tuple((folder / name).resolve() for name in data.pop("manifests"))
         expectation = parse_expectation(data.pop("expect"))
+        if "engine" in data:
+            check_engine(data["engine"])
         texts = {key: " ".join(data.pop(key, "").split()) for key in ("why", "guide")}
         return Scenario(
             name=folder.name,

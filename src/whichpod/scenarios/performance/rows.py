@@ -8,15 +8,14 @@ from functools import cache
 
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
-from whichpod.manifest.kinds import Container
 from whichpod.model.errors import UsageError
 from whichpod.model.performance import Settings
 from whichpod.model.plan import Plan
+from whichpod.scenarios.engines import check_engine, served_by
 from whichpod.scenarios.scenario import Scenario, scenarios
 
 DIRECT = "direct"
 """The row that the others are held against."""
-ENGINES = ("fast", "grpcio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Configuration:
 
     def bundle(self, settings: Settings) -> Bundle:
         """The scenario's manifests with the settings' number of pods, and server."""
-        return _served_by(self.source.bundle(settings.pods), settings.engine)
+        return served_by(self.source.bundle(settings.pods), settings.engine)
 
     def plans(self, settings: Settings) -> tuple[Plan, Plan]:
         """The plans of the low-rate phase and of the saturation phase.
@@ -151,8 +150,7 @@ def check(settings: Settings) -> None:
             raise UsageError(f"{option} {value:g} makes no sense.", fix="It takes a number above zero.")
     if settings.pods < 2:
         raise UsageError(f"--pods {settings.pods} leaves nothing to spread over.", fix="Give it 2 or more.")
-    if settings.engine not in ENGINES:
-        raise UsageError(f"There is no engine {settings.engine!r}.", fix=f"Known: {', '.join(ENGINES)}.")
+    check_engine(settings.engine)
     for plan in CONFIGURATIONS[0].plans(settings):
         plan.check()
 
@@ -160,21 +158,3 @@ def check(settings: Settings) -> None:
 @cache
 def _scenarios() -> dict[str, Scenario]:
     return {s.name: s for s in scenarios()}
-
-
-def _served_by(bundle: Bundle, engine: str) -> Bundle:
-    """The bundle with its echo servers on the given engine; grpcio is what manifests mean without a word."""
-    if engine == "grpcio":
-        return bundle
-
-    def served(container: Container) -> Container:
-        if container.args[:1] != ("serve",):
-            return container
-        return replace(container, args=(*container.args, "--engine", engine))
-
-    return replace(
-        bundle,
-        deployments=tuple(
-            replace(d, containers=tuple(map(served, d.containers))) for d in bundle.deployments
-        ),
-    )

@@ -1,0 +1,37 @@
+"""Which of the echo service's two servers a scenario's pods run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.kinds import Container
+from whichpod.model.errors import UsageError
+
+GRPCIO, FAST = "grpcio", "fast"
+ENGINES = (FAST, GRPCIO)
+
+
+def check_engine(engine: str) -> None:
+    """Raises UsageError for one that isn't known."""
+    if engine not in ENGINES:
+        raise UsageError(f"There is no engine {engine!r}.", fix=f"Known: {', '.join(ENGINES)}.")
+
+
+def served_by(bundle: Bundle, engine: str) -> Bundle:
+    """The bundle with its echo servers on the given engine. grpcio is what manifests mean without a word;
+    those that name an engine keep it."""
+    if engine == GRPCIO:
+        return bundle
+
+    def served(container: Container) -> Container:
+        if container.args[:1] != ("serve",) or any(arg.startswith("--engine") for arg in container.args):
+            return container
+        return replace(container, args=(*container.args, "--engine", engine))
+
+    return replace(
+        bundle,
+        deployments=tuple(
+            replace(d, containers=tuple(map(served, d.containers))) for d in bundle.deployments
+        ),
+    )
