@@ -1,20 +1,35 @@
-"""A client that sees HTTP/2 frames in their order, which grpcio's hides."""
+"""A client that sees HTTP/2 frames in their order, which grpcio's hides, and may send any bytes."""
 
 from __future__ import annotations
 
 import socket
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from hpack import Decoder, Encoder
-from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, PingFrame, SettingsFrame
+from hpack import Decoder
 
+from tests.wire import bytes as wire
+from tests.wire.bytes import Frame
 from whichpod.echo import names
+from whichpod.wire.messages import MessageReader, frame
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-END_STREAM = "END_STREAM"
+MARK = b"so far, "
+
+
+@dataclass
+class Answer:
+    """What came on a stream until its end."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    """Of its header fields and trailers."""
+    messages: list[bytes] = field(default_factory=list)
+    reset: int | None = None
+    """RST_STREAM's code."""
+
+    @property
+    def status(self) -> int:
+        return int(self.fields["grpc-status"])
 
 
 @dataclass
@@ -22,50 +37,55 @@ class Client:
     """Frames as they come; pings and settings are answered."""
 
     sock: socket.socket
+    scheme: bytes = b"http"
+    next: int = 1
+    fields: dict[str, str] = field(default_factory=dict)
+    """What the last HEADERS said."""
     _buffer: bytes = b""
-    _next: int = 1
     _decoder: Decoder = field(default_factory=Decoder)
-    _encoder: Encoder = field(default_factory=Encoder)
 
     def __post_init__(self) -> None:
         self.sock.settimeout(20)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as every gRPC client has it
-        self.sock.sendall(_PREFACE + SettingsFrame(0).serialize())
 
-    def send(self, path: str = names.ECHO, message: bytes = b"", *, end: bool = True) -> int:
+    def raw(self, *octets: bytes) -> None:
+        self.sock.sendall(b"".join(octets))
+
+    def request(self, path: str = names.ECHO, *extra: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """A call's header fields."""
+        given = {b":path": path.encode(), b":scheme": self.scheme}
+        return [(name, given.get(name, value)) for name, value in wire.REQUEST] + list(extra)
+
+    def opening(self, path: str, *extra: tuple[bytes, bytes]) -> tuple[int, bytes]:
+        """The next stream, and the bytes that open it."""
+        stream, self.next = self.next, self.next + 2
+        return stream, wire.headers(stream, self.request(path, *extra))
+
+    def send(
+        self, path: str = names.ECHO, message: bytes = b"", *extra: tuple[bytes, bytes], end: bool = True
+    ) -> int:
         """Opens a stream with a first message. Returns the stream's id."""
-        stream, self._next = self._next, self._next + 2
-        headers = self._encoder.encode(
-            [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"),
-             ("te", "trailers"), ("content-type", "application/grpc")]
-        )  # fmt: skip
-        self.sock.sendall(_frame(1, 4, stream, headers))
-        self.message(stream, message, end=end)
+        stream, head = self.opening(path, *extra)
+        self.raw(head, body(stream, frame(message), end=end))
         return stream
 
     def message(self, stream: int, message: bytes = b"", *, end: bool = False) -> None:
         """Sends a message on an open stream."""
-        data = struct.pack(">BI", 0, len(message)) + message
-        self.sock.sendall(_frame(0, int(end), stream, data))
-
-    def headers(self, frame: HeadersFrame) -> dict[str, str]:
-        """What a HEADERS frame says. Each must be read, in order: HPACK has a state."""
-        return {str(key): str(value) for key, value in self._decoder.decode(frame.data)}
+        self.raw(body(stream, frame(message), end=end))
 
     def frames(self) -> Iterator[Frame]:
         """Frames until the server closes the connection."""
         while True:
-            while len(self._buffer) >= 9:
-                frame, length = Frame.parse_frame_header(memoryview(self._buffer[:9]))
-                if len(self._buffer) < 9 + length:
-                    break
-                frame.parse_body(memoryview(self._buffer[9 : 9 + length]))
-                self._buffer = self._buffer[9 + length :]
-                if isinstance(frame, PingFrame) and "ACK" not in frame.flags:
-                    self.sock.sendall(PingFrame(0, frame.opaque_data, flags=["ACK"]).serialize())
-                elif isinstance(frame, SettingsFrame) and "ACK" not in frame.flags:
-                    self.sock.sendall(SettingsFrame(0, flags=["ACK"]).serialize())
-                yield frame
+            while (size := self._complete()) is not None:
+                (found,) = wire.split(self._buffer[:size])
+                self._buffer = self._buffer[size:]
+                if found.kind == wire.PING and not found.flags:
+                    self.raw(wire.ping(found.payload, 1))
+                elif found.kind == wire.SETTINGS and not found.flags:
+                    self.raw(wire.SETTINGS_ACK)
+                elif found.kind == wire.HEADERS:
+                    self.fields = {str(k): str(v) for k, v in self._decoder.decode(found.payload)}
+                yield found
             try:
                 data = self.sock.recv(1 << 16)
             except ConnectionResetError:
@@ -74,16 +94,69 @@ class Client:
                 return
             self._buffer += data
 
+    def _complete(self) -> int | None:
+        """The size of the frame that is there."""
+        size = 9 + int.from_bytes(self._buffer[:3], "big")
+        return size if 9 <= size <= len(self._buffer) else None
 
-def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
-    return struct.pack(">I", len(body))[1:] + struct.pack(">BBI", kind, flags, stream) + body
+    def until(self, holds: Callable[[Frame], bool]) -> list[Frame]:
+        """Frames up to the first for which it holds."""
+        seen = []
+        for found in self.frames():
+            seen.append(found)
+            if holds(found):
+                return seen
+        raise AssertionError(f"closed after {seen}")
+
+    def sync(self) -> list[Frame]:
+        """Frames until the server has read everything so far."""
+        self.raw(wire.ping(MARK))
+        return self.until(lambda found: (found.kind, found.flags, found.payload) == (wire.PING, 1, MARK))
+
+    def answers(self, *streams: int) -> list[Answer]:
+        """What comes on these streams until the last has ended."""
+        open_streams = {stream: (Answer(), MessageReader()) for stream in streams}
+        found = {stream: answer for stream, (answer, _) in open_streams.items()}
+        while open_streams:
+            got = self.until(lambda _: True)[0]
+            if got.stream not in open_streams:
+                continue
+            answer, reader = open_streams[got.stream]
+            if got.kind == wire.HEADERS:
+                answer.fields |= self.fields
+            elif got.kind == wire.DATA:
+                answer.messages += reader.feed(got.payload)
+            elif got.kind == wire.RST:
+                answer.reset = got.number
+            ends = got.kind in (wire.DATA, wire.HEADERS) and got.flags & wire.END_STREAM
+            if ends or got.kind == wire.RST:
+                del open_streams[got.stream]
+        return list(found.values())
+
+    def call(self, path: str = names.ECHO, message: bytes = b"", *extra: tuple[bytes, bytes]) -> Answer:
+        """One RPC with one message."""
+        return self.answers(self.send(path, message, *extra))[0]
+
+
+def body(stream: int, octets: bytes, *, end: bool = False) -> bytes:
+    """DATA frames, within the size that everybody takes."""
+    pieces = [octets[at : at + 16_384] for at in range(0, len(octets), 16_384)]
+    return b"".join(
+        wire.data(stream, piece, wire.END_STREAM * (end and number == len(pieces)))
+        for number, piece in enumerate(pieces, 1)
+    )
 
 
 @contextmanager
-def connect(port: int) -> Iterator[Client]:
-    """A client on a connection of its own."""
-    with socket.create_connection(("127.0.0.1", port)) as sock:
+def connect(port: int, *entries: tuple[int, int], host: str = "127.0.0.1") -> Iterator[Client]:
+    """A client on a connection of its own, with these settings."""
+    with dial(port, host=host) as client:
+        client.raw(wire.PREFACE, wire.settings(*entries))
+        yield client
+
+
+@contextmanager
+def dial(port: int, *, host: str = "127.0.0.1") -> Iterator[Client]:
+    """A client that has said nothing yet."""
+    with socket.create_connection((host, port)) as sock:
         yield Client(sock)
-
-
-__all__ = ["END_STREAM", "Client", "GoAwayFrame", "connect"]

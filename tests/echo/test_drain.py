@@ -11,11 +11,11 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame
 
 from tests.echo.client import REPLY, SEND, dial, unary
 from tests.echo.engines import Serve, Server
-from tests.echo.frames import END_STREAM, GoAwayFrame, connect
+from tests.echo.frames import connect
+from tests.wire import bytes as wire
 from whichpod.echo import names
 from whichpod.echo.v1 import echo_pb2
 
@@ -63,18 +63,16 @@ def test_not_serving_comes_before_goaway_and_answers_after_it(echo: Serve) -> No
         drain = None
         answered: set[int] = set()
         for frame in client.frames():
-            if isinstance(frame, DataFrame) and frame.stream_id == watch:
-                seen.append(f"health {frame.data[-1]}")
-            elif isinstance(frame, GoAwayFrame):
+            if frame.kind == wire.DATA and frame.stream == watch:
+                seen.append(f"health {frame.payload[-1]}")
+            elif frame.kind == wire.GOAWAY:
                 if "goaway" not in seen:
                     client.message(bidi, end=True)
                 seen.append("goaway")
-            elif isinstance(frame, HeadersFrame):
-                headers = client.headers(frame)
-                if frame.stream_id == bidi and END_STREAM in frame.flags:
-                    seen.append(f"done {headers['grpc-status']}")
-            if isinstance(frame, DataFrame):
-                answered.add(frame.stream_id)
+            elif frame.kind == wire.HEADERS and frame.stream == bidi and frame.flags & wire.END_STREAM:
+                seen.append(f"done {client.fields['grpc-status']}")
+            if frame.kind == wire.DATA:
+                answered.add(frame.stream)
             if drain is None and answered >= {watch, bidi}:
                 drain = threading.Thread(target=server.drain)
                 drain.start()
@@ -92,17 +90,15 @@ def test_no_rpc_fails_under_load(echo: Serve) -> None:
         open_streams = {client.send() for _ in range(20)}
         done = 0
         for frame in client.frames():
-            if isinstance(frame, GoAwayFrame):
+            if frame.kind == wire.GOAWAY:
                 leaving = True
-            elif isinstance(frame, HeadersFrame):
-                headers = client.headers(frame)
-                if END_STREAM in frame.flags:
-                    assert headers["grpc-status"] == "0"
-                    open_streams.remove(frame.stream_id)
-                    done += 1
-                    if not leaving:
-                        open_streams.add(client.send())
-            assert not isinstance(frame, RstStreamFrame) or frame.stream_id not in open_streams
+            elif frame.kind == wire.HEADERS and frame.flags & wire.END_STREAM:
+                assert client.fields["grpc-status"] == "0"
+                open_streams.remove(frame.stream)
+                done += 1
+                if not leaving:
+                    open_streams.add(client.send())
+            assert frame.kind != wire.RST or frame.stream not in open_streams
             if drain is None and done >= 200:
                 drain = threading.Thread(target=server.drain)
                 drain.start()
