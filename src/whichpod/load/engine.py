@@ -163,6 +163,8 @@ class Engine:
     def line_down(self, line: Line) -> None:
         """It can't for now."""
         self.pace.down(line)
+        if self.pace.retries:
+            self.loop.soon(self.pace.retry)
         self._check_prepared()
 
     def _check_prepared(self) -> None:
@@ -209,13 +211,13 @@ class Engine:
             cell.failed += 1
             cell.first, cell.last = cell.first or now, now
 
-    def again(self, token: Token) -> bool:
+    def again(self, token: Token, line: Line) -> bool:
         """Tries an RPC again that no server has looked at (gRPC's transparent retries, gRFC A6), once."""
         if isinstance(token, int):
             token = (token, token, 1)
         if self.over or token[2] > 1:
             return False
-        if not self.pace.again((token[0], token[1], token[2] + 1)):
+        if not self.pace.again((token[0], token[1], token[2] + 1), line):
             return False
         self.under_way -= 1
         return True

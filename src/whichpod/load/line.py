@@ -77,6 +77,11 @@ class Line:
         return conn is not None and conn.settled and not conn.core.spent
 
     @property
+    def connecting(self) -> bool:
+        """Whether a connection is on its way."""
+        return self._conn is not None and not self._conn.settled
+
+    @property
     def capacity(self) -> int:
         """How many RPCs can be started now."""
         conn = self._conn
@@ -288,7 +293,7 @@ class Line:
         """What isn't a response; how many RPCs ended by it."""
         if isinstance(event, Failed):
             token = event.stream.token
-            if event.retryable and self._engine.again(token):
+            if event.retryable and self._engine.again(token, self):
                 return 0
             status = GrpcStatus(code_of_error(event.error), event.error.message)
             self._engine.failed(self, token, status, None, now)

@@ -26,7 +26,7 @@ class Pace(ABC):
         self._engine = engine
         self.sent_all = False
         """Nothing more will be started, save tries again."""
-        self._again: deque[Again] = deque()
+        self._again: deque[tuple[Again, Line]] = deque()
 
     @abstractmethod
     def warm_up(self, until: int) -> None:
@@ -62,11 +62,11 @@ class Pace(ABC):
             line.waiting.clear()
         engine.waiting = 0
 
-    def again(self, token: Again) -> bool:
-        """Starts an RPC once more when that is possible; False where nothing is started any more."""
+    def again(self, token: Again, line: Line, /) -> bool:
+        """Starts an RPC of a line once more; False where nothing is started any more."""
         if self._engine.interrupted:
             return False
-        self._again.append(token)
+        self._again.append((token, line))
         self._engine.loop.soon(self.retry)
         return True
 
@@ -78,18 +78,26 @@ class Pace(ABC):
     def expire(self, now: int) -> None:
         """Fails those whose deadline has passed."""
         engine, again = self._engine, self._again
-        while again and again[0][0] <= now - engine.deadline_ns:
-            line = engine.lines[0]
-            engine.failed(line, again.popleft(), NOT_TAKEN, None, now)
+        while again and again[0][0][0] <= now - engine.deadline_ns:
+            token, line = again.popleft()
+            engine.failed(line, token, NOT_TAKEN, None, now)
             self.freed(line, 1, now)
 
     def retry(self) -> None:
-        """Starts what waits to be tried again, on whichever line takes it."""
-        lines = [line for line in self._engine.lines if line.ready]
-        while self._again and lines:
-            line = lines[0]
-            if line.start([self._again[0]]):
-                self._again.popleft()
-                lines.append(lines.pop(0))
+        """Starts what waits to be tried again: on its own line, which may be about to have a new connection,
+        as a channel would. Other connections may be as near to their end as that one was. Where its line is
+        down, whichever takes it."""
+        able = deque(line for line in self._engine.lines if line.ready)
+        for _ in range(len(self._again)):
+            token, line = self._again.popleft()
+            if line.connecting:
+                self._again.append((token, line))
+                continue
+            if line.start([token]):
+                continue
+            while able and not able[0].start([token]):
+                able.popleft()
+            if able:
+                able.rotate(-1)
             else:
-                lines.pop(0)
+                self._again.append((token, line))
