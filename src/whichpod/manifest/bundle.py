@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from whichpod.manifest.kinds import ConfigMap, Deployment, Namespace, Note, Service
 from whichpod.manifest.traffic import DestinationRule, PeerAuthentication, VirtualService
@@ -25,6 +27,8 @@ class Bundle:
     peer_authentications: tuple[PeerAuthentication, ...] = ()
     notes: tuple[Note, ...] = ()
     """What has no effect in a lab; worth showing to the user once."""
+    documents: tuple[Mapping[str, Any], ...] = field(default=(), compare=False, repr=False)
+    """The objects as they were written, for a real cluster. `documents.documents` brings them up to date."""
 
     def scaled(self, deployment: str, replicas: int) -> Bundle:
         """The same with another number of replicas. `deployment` is NAME or NAMESPACE/NAME.

@@ -10,7 +10,7 @@ from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.check import check
 from whichpod.manifest.destination_rules import read_destination_rule, read_peer_authentication
 from whichpod.manifest.fields import Fields, Findings
-from whichpod.manifest.nodes import Mapping, Node, Scalar, Sequence, compose
+from whichpod.manifest.nodes import Mapping, Node, Scalar, Sequence, compose, plain
 from whichpod.manifest.services import read_config_map, read_namespace, read_service
 from whichpod.manifest.virtual_services import read_virtual_service
 from whichpod.manifest.workloads import read_deployment
@@ -77,10 +77,12 @@ def _read(path: Path) -> str:
 def _load(texts: list[tuple[str, str]]) -> Bundle:
     findings = Findings()
     found: dict[str, list[Any]] = {}
+    documents = []
     for file, text in texts:
         for document in compose(text, file):
             for node in _unlisted(document):
                 _object(node, findings, found)
+                documents.append(plain(node))
     findings.raise_first()
     bundle = Bundle(**{field: tuple(objects) for field, objects in found.items()})
     check(bundle, findings)
@@ -88,6 +90,7 @@ def _load(texts: list[tuple[str, str]]) -> Bundle:
     return Bundle(
         **{field: tuple(objects) for field, objects in found.items()},
         notes=tuple(sorted(findings.notes, key=lambda n: (n.file, n.line))),
+        documents=tuple(documents),
     )
 
 

@@ -68,6 +68,15 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
+def plain(node: Node) -> Any:
+    """A node as dictionaries, lists and values. Its depth is bounded, as `compose` made it."""
+    if isinstance(node, Mapping):
+        return {key: plain(item) for key, item in node.items.items()}
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    return node.value
+
+
 def compose(text: str, file: str) -> list[Node]:
     """The documents of a YAML text; empty ones are left out. Raises ManifestError, MissingExtraError."""
     yaml = _yaml()
