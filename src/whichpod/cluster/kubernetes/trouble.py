@@ -35,7 +35,7 @@ def pod_trouble(pod: Document, *, meshed: bool = False) -> Trouble | None:
     if meshed and not has_sidecar(pod):
         return Trouble(
             f"Pod {name} has no sidecar, though one was asked for.",
-            "Is Istio's injector running, and does its revision watch this namespace? See: whichpod k8s doctor",
+            "Does Istio's injector run, and watch this namespace? See: whichpod k8s doctor",
             final=True,
         )
     if status.get("reason") in (
