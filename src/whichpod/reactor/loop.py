@@ -25,6 +25,7 @@ _REST_NS = 2 * _MS
 """What epoll leaves to select of a longer wait: it comes back up to a ms late, and a little more."""
 _MOST_SELECTABLE = 1_024
 _LONGEST_S = 3_600.0
+_FEW_TIMERS = 1_024
 
 
 class Timer:
@@ -60,6 +61,9 @@ class Loop:
             self._fine = -1
         self._ready: dict[int, Ready] = {}
         self._timers: list[Timer] = []
+        # With more of them, cancelled ones are looked for: of RPCs with a deadline of an hour that take a ms
+        # each, there would be millions.
+        self._many_timers = _FEW_TIMERS
         self._made = 0
         self._soon: list[Callable[[], None]] = []
         self._running = False
@@ -92,6 +96,8 @@ class Loop:
         self._made += 1
         timer = Timer(when, self._made, call)
         heapq.heappush(self._timers, timer)
+        if len(self._timers) > self._many_timers:
+            self._drop_cancelled()
         return timer
 
     def after(self, ns: int, call: Callable[[], None]) -> Timer:
@@ -164,6 +170,12 @@ class Loop:
         if self._soon:
             return 0
         return max(0, timers[0].when - time.monotonic_ns()) if timers else -1
+
+    def _drop_cancelled(self) -> None:
+        """Costs little for each timer made: next time is when there are twice as many as are left."""
+        self._timers[:] = [timer for timer in self._timers if timer.call is not None]
+        heapq.heapify(self._timers)
+        self._many_timers = max(_FEW_TIMERS, 2 * len(self._timers))
 
     def _fire(self) -> None:
         timers = self._timers
