@@ -1,0 +1,101 @@
+"""What a client in a Job is told: its task, and how to get along with a sidecar that is no native one."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from whichpod.load.call import Call, Identify
+from whichpod.model.codec import from_json, to_json
+from whichpod.model.errors import UsageError
+from whichpod.model.plan import Plan
+from whichpod.model.target import Target
+
+TASK = "WHICHPOD_TASK"
+"""Variable: the task as JSON."""
+READY, QUIT = "WHICHPOD_SIDECAR_READY", "WHICHPOD_SIDECAR_QUIT"
+"""Variables: where a sidecar says that it is ready, and where it is told to end. Several addresses, with
+spaces between them, are tried in turn; none: there is nothing to wait for, or to end."""
+READY_AT = "http://127.0.0.1:15021/healthz/ready http://127.0.0.1:15020/healthz/ready"
+QUIT_AT = "http://127.0.0.1:15020/quitquitquit http://127.0.0.1:15021/quitquitquit"
+"""The ports of Envoy's and the agent's own listener (istio.io, Ports used by Istio)."""
+INDEX = "JOB_COMPLETION_INDEX"
+"""Variable of an indexed Job's pods: their number, from 0 (kubernetes.io, Jobs)."""
+MOST_TEXT = 120_000
+"""Bytes. Linux takes 128 KiB for a variable with its name (MAX_ARG_STRLEN of execve(2))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one client does."""
+
+    do: Literal["probe", "bench"]
+    target: Target
+    plan: Plan
+    call: Call | None = None
+    """Bench only: what is called; None: the echo service."""
+    limit_s: float = 0.0
+    """After this time it ends and reports what there is, as it does when told to; 0: only when told to."""
+    progress_s: float = 0.0
+    """How often it says how far it is; 0: never."""
+    ready_s: float = 60.0
+    """How long a sidecar may take to get ready."""
+
+    def env(self) -> dict[str, str]:
+        """As a container's environment. Raises UsageError where that is more than a variable holds."""
+        text = json.dumps(to_json(self), separators=(",", ":"))
+        if len(text) > MOST_TEXT:
+            raise UsageError(
+                f"The client's task takes {len(text):,} bytes, more than a variable of a container holds.",
+                fix=f"Send less data: everything together may take {MOST_TEXT:,} bytes.",
+            )
+        return {TASK: text}
+
+    @classmethod
+    def of_env(cls, environment: Mapping[str, str]) -> Task:
+        """What `env` made. Raises UsageError where there is none, or it can't be read."""
+        text = environment.get(TASK)
+        if text is None:
+            raise UsageError(f"There is no {TASK} in the environment.", fix="Only a Job's pod has one.")
+        try:
+            return cls.from_json(json.loads(text))
+        except ValueError as e:
+            raise UsageError(
+                f"{TASK} can't be read: {e}.", fix="Is the image of the same version as whichpod here?"
+            ) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        call = self.call and {
+            "path": self.call.path,
+            "message": b64encode(self.call.message).decode(),
+            "identify": to_json(self.call.identify),
+        }
+        return {
+            "do": self.do,
+            "target": to_json(self.target),
+            "plan": to_json(self.plan),
+            "call": call,
+            "limit_s": self.limit_s,
+            "progress_s": self.progress_s,
+            "ready_s": self.ready_s,
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> Task:
+        """What `to_json` made. Raises ValueError."""
+        if not isinstance(data, Mapping) or data.get("do") not in ("probe", "bench"):
+            raise ValueError("do: expected probe or bench")
+        times = {name: float(data[name]) for name in ("limit_s", "progress_s", "ready_s") if name in data}
+        try:
+            told = data.get("call")
+            call = told and Call(
+                told["path"], b64decode(told["message"]), from_json(Identify, told["identify"])
+            )
+            target, plan = from_json(Target, data["target"]), from_json(Plan, data["plan"])
+        except (KeyError, TypeError) as e:
+            raise ValueError(f"{e} is missing or no object") from None
+        return cls(data["do"], target, plan, call, **times)
