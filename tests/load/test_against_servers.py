@@ -1,0 +1,203 @@
+"""The load engine against servers that others wrote: grpc-go, grpcio's asynchronous one, nghttpd."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.certificates import authority, issued, needs_openssl
+from tests.load.ports import free_port, listening
+from tests.load.runs import by_pod, run
+from whichpod.load.call import Call, Identify, echo_call
+from whichpod.model.errors import TargetError
+from whichpod.model.target import Tls
+
+GO_SOURCE = Path(__file__).parent / "peers" / "grpcgo"
+DEBIAN_GO = Path("/usr/share/gocode")
+"""Where Debian's golang-google-grpc-dev puts its sources."""
+GRPC_ANSWER = b"\0\0\0\0\x03abc"
+
+needs_nghttpd = pytest.mark.skipif(
+    shutil.which("nghttpd") is None, reason="nghttpd is not on PATH (Debian: nghttp2-server)"
+)
+
+
+@pytest.fixture(scope="session")
+def grpc_go(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The echo server on grpc-go, built once."""
+    go = shutil.which("go")
+    if go is None or not (DEBIAN_GO / "src" / "google.golang.org" / "grpc").is_dir():
+        pytest.skip("grpc-go can't be built (Debian: golang-go and golang-google-grpc-dev)")
+    folder = tmp_path_factory.mktemp("grpcgo")
+    env = {"GO111MODULE": "off", "GOPATH": str(DEBIAN_GO), "GOCACHE": str(folder / "cache"), "GOFLAGS": ""}
+    subprocess.run(
+        [go, "build", "-o", folder / "server", "."], cwd=GO_SOURCE, env=os.environ | env, check=True
+    )
+    return folder / "server"
+
+
+@contextmanager
+def going(server: Path, *args: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    process = subprocess.Popen([server, *args], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        said = re.search(r":(\d+)$", process.stdout.readline().strip())
+        assert said
+        yield process, int(said[1])
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def test_grpc_go(grpc_go: Path) -> None:
+    with going(grpc_go, "-pod", "go-0") as (_, one), going(grpc_go, "-pod", "go-1") as (_, two):
+        report = run(one, two, requests=2_001, connections=2, concurrency=10, workers=2)
+        assert sorted(by_pod(report).values()) == [1_000, 1_001]
+        assert set(by_pod(report)) == {"go-0", "go-1"}
+        assert report.tally.statuses == {"OK": 2_001}
+        rated = run(one, two, rate=1_000, duration_s=0.3)
+        assert rated.tally.statuses == {"OK": 300}
+
+
+def test_grpc_go_takes_and_gives_large_messages(grpc_go: Path) -> None:
+    with going(grpc_go) as (_, port):
+        report = run(port, requests=40, connections=2, concurrency=10, call=echo_call(bytes(300_000)))
+    assert report.tally.statuses == {"OK": 40}
+
+
+def test_grpc_go_with_few_streams_and_connections_that_age(grpc_go: Path) -> None:
+    with going(grpc_go, "-max-streams", "3", "-max-age", "100ms") as (_, port):
+        report = run(port, requests=None, duration_s=0.8, connections=2, concurrency=20)
+    assert set(report.tally.statuses) == {"OK"}
+    assert report.evidence.connections_opened > 2
+
+
+def test_grpc_go_refuses(grpc_go: Path) -> None:
+    with going(grpc_go) as (_, port):
+        unknown = run(
+            port, requests=5, call=Call("/whichpod.echo.v1.EchoService/None", b"", Identify("peer"))
+        )
+        assert unknown.tally.statuses == {"UNIMPLEMENTED": 5}
+        told = run(port, requests=5, metadata=(("x-fail", "no room"),))
+        assert told.tally.statuses == {"RESOURCE_EXHAUSTED": 5}
+        assert told.evidence.first_error == "RESOURCE_EXHAUSTED: no room"
+    with going(grpc_go, "-delay", "5s") as (_, port):
+        late = run(port, requests=5, concurrency=5, deadline_s=0.2)
+        assert late.tally.statuses == {"DEADLINE_EXCEEDED": 5}
+
+
+def test_grpc_go_dies(grpc_go: Path) -> None:
+    with going(grpc_go, "-delay", "50ms") as (process, port):
+        timer = threading.Timer(0.5, process.send_signal, [signal.SIGKILL])
+        timer.start()
+        report = run(port, requests=None, duration_s=2, concurrency=4, deadline_s=0.5)
+        timer.join()
+    assert report.tally.done > 0
+    assert report.tally.failed > 0
+    assert set(report.tally.statuses) <= {"OK", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
+
+
+@needs_openssl
+def test_grpc_go_over_tls(grpc_go: Path, tmp_path: Path) -> None:
+    ca = authority(tmp_path)
+    pair = issued(tmp_path, ca, "server")
+    with going(grpc_go, "-cert", pair.cert, "-key", pair.key) as (_, port):
+        report = run(port, requests=300, concurrency=10, tls=Tls(ca.cert, server_name="localhost"))
+        assert report.tally.statuses == {"OK": 300}
+        with pytest.raises(TargetError):
+            run(port, requests=1)
+
+
+@contextmanager
+def grpcio_aio() -> Iterator[int]:
+    """Another service, on grpcio's asynchronous server, in a thread with a loop of its own."""
+    ports: list[int] = []
+    up, down = threading.Event(), threading.Event()
+
+    async def say(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        context.set_trailing_metadata((("x-pod", f"aio-{len(request) % 2}"),))
+        return request[::-1]
+
+    async def serve() -> None:
+        server = grpc.aio.server()
+        method = grpc.unary_unary_rpc_method_handler(say)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", {"C": method}),))
+        ports.append(server.add_insecure_port("127.0.0.1:0"))
+        await server.start()
+        up.set()
+        await asyncio.to_thread(down.wait)
+        await server.stop(0)
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()])
+    thread.start()
+    up.wait()
+    try:
+        yield ports[0]
+    finally:
+        down.set()
+        thread.join()
+
+
+def test_grpcios_asynchronous_server() -> None:
+    with grpcio_aio() as port:
+        for size, pod in ((4, "aio-0"), (5, "aio-1")):
+            call = Call("/a.B/C", bytes(size), Identify("trailer", "x-pod"))
+            report = run(port, requests=200, connections=2, concurrency=5, call=call)
+            assert {b.label: t.done for t in report.tally.backends.values() for b in [t.backend]} == {
+                pod: 200
+            }
+
+
+@contextmanager
+def nghttpd(folder: Path, *args: str) -> Iterator[int]:
+    (folder / "answer.grpc").write_bytes(GRPC_ANSWER)
+    (folder / "mime").write_text("application/grpc grpc\n")
+    port = free_port()
+    process = subprocess.Popen(
+        ["nghttpd", "--no-tls", "-n1", "-d", folder, f"--mime-types-file={folder / 'mime'}", *args,
+         str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        listening(port, process)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+@needs_nghttpd
+def test_nghttpd(tmp_path: Path) -> None:
+    with nghttpd(tmp_path, "--trailer", "grpc-status: 0") as port:
+        report = run(
+            port,
+            requests=3_000,
+            connections=3,
+            concurrency=20,
+            call=Call("/answer.grpc", b"", Identify("peer")),
+        )
+        assert report.tally.statuses == {"OK": 3_000}
+        assert [t.done for t in report.tally.backends.values()] == [3_000]
+
+
+@needs_nghttpd
+def test_nghttpd_without_a_status(tmp_path: Path) -> None:
+    """A file is no reply of gRPC's: a status must follow."""
+    with nghttpd(tmp_path) as port:
+        report = run(port, requests=20, call=Call("/answer.grpc", b"", Identify("peer")))
+        assert report.tally.statuses == {"UNKNOWN": 20}
+        # 404 without a status of gRPC's means UNIMPLEMENTED (gRPC, HTTP to gRPC status codes).
+        none = run(port, requests=10, call=Call("/none", b"", Identify("peer")))
+        assert none.tally.statuses == {"UNIMPLEMENTED": 10}
