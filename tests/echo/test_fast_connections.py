@@ -17,6 +17,7 @@ from whichpod.echo.fast import calls, conn
 from whichpod.echo.fast.hub import Hub
 from whichpod.echo.fast.server import FastServer
 from whichpod.echo.faults import Delay, Failure
+from whichpod.echo.v1 import echo_pb2
 from whichpod.wire import ErrorCode
 from whichpod.wire.codes import GrpcCode
 from whichpod.wire.messages import frame
@@ -37,10 +38,10 @@ def settled(server: FastServer, holds: Callable[[], bool]) -> None:
     """Waits until something is so, by round trips through the server's loop."""
     with connect(server.port) as client:
         for _ in range(10_000):
-            if holds():
-                return
             client.sync()
             client.call()
+            if holds():
+                return
     raise AssertionError("it never was so")
 
 
@@ -123,6 +124,28 @@ def test_streams_that_end_leave_no_timer_behind() -> None:
             client.raw(wire.window(0, 1 << 20))
             assert {answer.status for answer in client.answers(*streams)} == {0}
         assert len(timers) < 5_000
+
+
+def test_a_long_run_of_echoes_is_numbered_in_turn() -> None:
+    """Past the numbers whose varints grow, and with other requests between them."""
+    with fast() as server, connect(server.port) as client:
+        call = 0
+        for turn in range(45):
+            payload = b"\x0a\x01" + bytes((turn // 3,))
+            head = wire.literal(client.request())
+            streams = range(client.next, client.next + 800, 2)
+            client.next += 800
+            client.raw(
+                wire.window(0, 1 << 16),
+                *(wire.frame(wire.HEADERS, 4, i, head) + wire.data(i, frame(payload), 1) for i in streams),
+            )
+            for answer in client.answers(*streams):
+                call += 1
+                reply = echo_pb2.EchoReply.FromString(answer.messages[0])
+                assert (reply.call, reply.payload, reply.received_bytes) == (call, payload[2:], 1)
+            assert client.call(names.CLIENT_STREAM).status == 0
+            call += 1
+        assert call > 1 << 14
 
 
 def test_connections_that_end_leave_nothing_behind() -> None:
