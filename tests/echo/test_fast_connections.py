@@ -34,15 +34,19 @@ def hub_of(server: FastServer) -> Hub:
     return server._hub
 
 
-def settled(server: FastServer, holds: Callable[[], bool]) -> None:
+def settled(client: Client, holds: Callable[[], bool]) -> None:
     """Waits until something is so, by round trips through the server's loop."""
-    with connect(server.port) as client:
-        for _ in range(10_000):
-            client.sync()
-            client.call()
-            if holds():
-                return
+    for _ in range(10_000):
+        client.sync()
+        if holds():
+            return
     raise AssertionError("it never was so")
+
+
+def alone(server: FastServer) -> None:
+    """Waits until all connections so far are forgotten."""
+    with connect(server.port) as client:
+        settled(client, lambda: len(hub_of(server).conns) == 1)
 
 
 def test_answers_that_wait_for_a_slow_reader_survive_the_drain() -> None:
@@ -53,17 +57,16 @@ def test_answers_that_wait_for_a_slow_reader_survive_the_drain() -> None:
         with connect(server.port) as other:
             bidi = other.send(names.BIDI_STREAM, end=False)
             slow.raw(wire.window(0, 2**30))
-            streams = []
+            streams: list[int] = []
             while not served.core.outbound:
                 # The kernel is full once answers wait in the core.
                 streams.append(slow.send(names.ECHO, PAYLOAD))
-                other.sync()
+                settled(other, lambda: served.answers.calls == len(streams))
             drain = threading.Thread(target=server.drain)
             drain.start()
             other.until(lambda found: found.kind == wire.GOAWAY)
             slow.raw(wire.ping(b"drained?", 1))
-            other.sync()
-            assert served.core.finished
+            settled(other, lambda: served.core.finished)
             found = slow.answers(*streams)
             assert {(answer.status, len(answer.messages[0]) > 1 << 20) for answer in found} == {(0, True)}
             slow.sock.close()
@@ -155,9 +158,8 @@ def test_connections_that_end_leave_nothing_behind() -> None:
                 client.send(WATCH)
                 client.send(names.BIDI_STREAM, end=False)
                 client.sync()
-        hub = hub_of(server)
-        settled(server, lambda: len(hub.conns) == 1)
-        assert all(not pod.watches for pod in hub._pods)
+        alone(server)
+        assert all(not pod.watches for pod in hub_of(server)._pods)
 
 
 def test_messages_that_never_end_are_bounded() -> None:
@@ -222,7 +224,7 @@ def test_a_client_that_hangs_up_at_once_is_forgotten() -> None:
         for start in (b"", wire.PREFACE, wire.PREFACE + wire.settings() + wire.ping()):
             with dial(server.port) as client:
                 client.raw(start)
-        settled(server, lambda: len(hub_of(server).conns) == 1)
+        alone(server)
 
 
 def test_a_bug_ends_its_connection_and_no_other(
