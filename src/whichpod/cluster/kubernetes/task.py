@@ -69,33 +69,35 @@ class Task:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        call = self.call and {
-            "path": self.call.path,
-            "message": b64encode(self.call.message).decode(),
-            "identify": to_json(self.call.identify),
-        }
-        return {
-            "do": self.do,
-            "target": to_json(self.target),
-            "plan": to_json(self.plan),
-            "call": call,
-            "limit_s": self.limit_s,
-            "progress_s": self.progress_s,
-            "ready_s": self.ready_s,
-        }
+        call = self.call and _SaidCall(
+            self.call.path, b64encode(self.call.message).decode(), self.call.identify
+        )
+        said = _Said(self.do, self.target, self.plan, call, self.limit_s, self.progress_s, self.ready_s)
+        found: dict[str, Any] = to_json(said)
+        return found
 
     @classmethod
     def from_json(cls, data: object) -> Task:
         """What `to_json` made. Raises ValueError."""
-        if not isinstance(data, Mapping) or data.get("do") not in ("probe", "bench"):
-            raise ValueError("do: expected probe or bench")
-        times = {name: float(data[name]) for name in ("limit_s", "progress_s", "ready_s") if name in data}
-        try:
-            told = data.get("call")
-            call = told and Call(
-                told["path"], b64decode(told["message"]), from_json(Identify, told["identify"])
-            )
-            target, plan = from_json(Target, data["target"]), from_json(Plan, data["plan"])
-        except (KeyError, TypeError) as e:
-            raise ValueError(f"{e} is missing or no object") from None
-        return cls(data["do"], target, plan, call, **times)
+        said = from_json(_Said, data)
+        call = said.call and Call(said.call.path, b64decode(said.call.message), said.call.identify)
+        return cls(said.do, said.target, said.plan, call, said.limit_s, said.progress_s, said.ready_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _SaidCall:
+    path: str
+    message: str
+    """In base64: JSON has no bytes."""
+    identify: Identify
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    do: Literal["probe", "bench"]
+    target: Target
+    plan: Plan
+    call: _SaidCall | None
+    limit_s: float
+    progress_s: float
+    ready_s: float
