@@ -69,9 +69,9 @@ class Task:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        call = self.call and _SaidCall(
-            self.call.path, b64encode(self.call.message).decode(), self.call.identify
-        )
+        call = None
+        if self.call:
+            call = _SaidCall(self.call.path, b64encode(self.call.message).decode(), self.call.identify)
         said = _Said(self.do, self.target, self.plan, call, self.limit_s, self.progress_s, self.ready_s)
         found: dict[str, Any] = to_json(said)
         return found
@@ -80,7 +80,9 @@ class Task:
     def from_json(cls, data: object) -> Task:
         """What `to_json` made. Raises ValueError."""
         said = from_json(_Said, data)
-        call = said.call and Call(said.call.path, b64decode(said.call.message), said.call.identify)
+        call = None
+        if said.call:
+            call = Call(said.call.path, b64decode(said.call.message), said.call.identify)
         return cls(said.do, said.target, said.plan, call, said.limit_s, said.progress_s, said.ready_s)
 
 
