@@ -241,3 +241,23 @@ def test_a_bug_ends_its_connection_and_no_other(
         assert (last.kind, last.payload[7]) == (wire.GOAWAY, ErrorCode.INTERNAL_ERROR)
         assert good.call().status == 0
     assert "RuntimeError: a bug" in capfd.readouterr().err
+
+
+def test_a_bug_in_a_delayed_rpc_loses_no_other(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = calls.Unary.run
+
+    def broken(call: calls.Unary) -> None:
+        if call.number == 1:
+            raise RuntimeError("a bug")
+        run(call)
+
+    monkeypatch.setattr(calls.Unary, "run", broken)
+    with fast(delay=Delay("fixed", 0.05)) as server, connect(server.port) as client:
+        client.sync()
+        # In one read, so that they are due at the same moment.
+        opened = [client.opening(names.ECHO) for _ in range(3)]
+        client.raw(*(head + wire.data(stream, frame(b""), 1) for stream, head in opened))
+        assert [answer.status for answer in client.answers(opened[1][0], opened[2][0])] == [0, 0]
+    assert "RuntimeError: a bug" in capfd.readouterr().err

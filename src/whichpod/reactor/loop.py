@@ -184,8 +184,14 @@ class Loop:
         due: list[Timer] = []
         while timers and timers[0].when <= until:
             due.append(heapq.heappop(timers))
-        for timer in due:
-            if timer.call is not None:
-                call, timer.call = timer.call, None
-                self.lag_ns = until - timer.when
-                call()
+        left = iter(due)
+        try:
+            for timer in left:
+                if timer.call is not None:
+                    call, timer.call = timer.call, None
+                    self.lag_ns = until - timer.when
+                    call()
+        finally:
+            # Where one raised: the others come when `run` is called again.
+            for timer in left:
+                heapq.heappush(timers, timer)
