@@ -102,14 +102,15 @@ def test_pods_on_ports_in_a_row() -> None:
 
 
 def test_an_address_in_use_is_named_and_the_others_are_let_go() -> None:
-    with consecutive(5) as server:
+    with fast(host="127.68.0.3") as server:
+        said = rf"127\.68\.0\.3:{server.port} can't be bound: the port is in use"
         with (
-            pytest.raises(LabError, match=rf"127\.0\.0\.1:{server.port} can't be bound: the port is in use"),
-            fast(port=server.port - 1, pods=3),
+            pytest.raises(LabError, match=said),
+            fast(host="127.68.0.1", port=server.port, pods=5, pods_on="addresses"),
         ):
             pass
-        with socket.create_server(("127.0.0.1", server.port - 1), reuse_port=False):
-            pass
+        for number in (1, 2, 4):
+            socket.create_server((f"127.68.0.{number}", server.port)).close()
 
 
 def test_a_name_is_no_pods_ip() -> None:
