@@ -127,6 +127,13 @@ def test_a_sidecar_is_asked_for_awaited_and_ended_where_that_is_due(
     assert of_revision.get("istio.io/rev") == ("canary" if inject == "true" else None)
 
 
+def test_a_sidecar_leaves_the_gate_alone() -> None:
+    name = "traffic.sidecar.istio.io/excludeInboundPorts"
+    assert pod_of(job(meshed=True, gate=15999))["metadata"]["annotations"][name] == "15999"
+    for changes in ({"gate": 15999}, {"meshed": True}, {"proxyless": True, "gate": 15999}):
+        assert name not in pod_of(job(**changes))["metadata"]["annotations"]
+
+
 def test_several_are_spread_over_the_nodes() -> None:
     (spread,) = pod_of(job(parallelism=2))["spec"]["topologySpreadConstraints"]
     assert spread["labelSelector"] == {"matchLabels": {"job-name": "client-1"}}
@@ -176,6 +183,7 @@ TASKS = st.builds(
     ),
     limit_s=st.floats(0, 1e6),
     progress_s=st.floats(0, 1e6),
+    gate=st.integers(0, 65_535),
 )  # fmt: skip
 
 
@@ -191,7 +199,7 @@ def test_a_task_reaches_the_container_as_it_is(task: Task) -> None:
         ("{", "Expecting"),
         ("[]", "expected an object"),
         ('{"do": "dance"}', "'dance' is not one of"),
-        ('{"do": "probe"}', "missing 6 required"),
+        ('{"do": "probe"}', "missing 7 required"),
         ('{"do": "probe", "plan": {"requests": "x"}}', "Plan.requests|plan.requests"),
         ('{"do": "probe", "limit_s": []}', "limit_s: expected float"),
         ('{"do": "probe", "call": 1}', "call: expected an object"),

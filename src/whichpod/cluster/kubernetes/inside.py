@@ -69,10 +69,23 @@ def _run(environment: Mapping[str, str], stop: threading.Event) -> Report:
         timer.daemon = True
         timer.start()
     try:
+        if task.gate:
+            _wait_at_gate(task.gate, stop)
         return _probe(task, stop) if task.do == "probe" else _bench(task, stop)
     finally:
         if timer:
             timer.cancel()
+
+
+def _wait_at_gate(port: int, stop: threading.Event) -> None:
+    from whichpod.cluster.kubernetes.gate import Gate
+
+    try:
+        gate = Gate(port)
+    except (OSError, OverflowError) as e:
+        raise ClusterError(f"The client can't listen on port {port}: {e}.", fix="Choose another.") from None
+    with gate:
+        gate.wait(stop)
 
 
 def _probe(task: Task, stop: threading.Event) -> Report:
@@ -133,8 +146,11 @@ def end_sidecar(addresses: list[str]) -> None:
 
 def _ask(method: str, address: str) -> str:
     """Empty when the answer is 200, else what came of it. No proxy of the environment is used."""
-    parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_S)
+    try:
+        parts = urlsplit(address)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_S)
+    except ValueError as e:
+        return f"it is no address: {e}"
     try:
         connection.request(method, parts.path or "/")
         status = connection.getresponse().status

@@ -32,6 +32,7 @@ KEPT_S = 600
 MOST_INDEXED = MOST_NAME - len("-99999")
 """Longest name of an indexed Job: its pods' host names have their index behind it."""
 RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
+NOT_INBOUND = "traffic.sidecar.istio.io/excludeInboundPorts"
 TEMPLATES = "inject.istio.io/templates"
 GRPC_AGENT = "grpc-agent"
 """Istio's template for gRPC clients that speak xDS: an agent without a proxy, which writes the bootstrap file
@@ -50,6 +51,8 @@ class Mesh:
     ends after them. The agent for xDS never is one."""
     revision: str = ""
     """Of the control plane, where there is no default one."""
+    gate: int = 0
+    """A port that a sidecar leaves alone; 0: none."""
 
     @property
     def injected(self) -> bool:
@@ -79,6 +82,7 @@ def client_job(
     deadline_s: float,
     service_account: str = "",
     pull_policy: str = "",
+    gate: int = 0,
     env: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """A Job that runs `command` once in each of `parallelism` pods, with `env` (a task's: `Task.env`).
@@ -88,11 +92,13 @@ def client_job(
     is injected, only native sidecars end by themselves, so for others `inside` is told to end it.
 
     `indexed` pods know their number, and one that is lost doesn't end the others; for that the cluster must
-    be able to let an index fail alone (Kubernetes 1.29), else say `per_index=False`.
+    be able to let an index fail alone (Kubernetes 1.29), else say `per_index=False`. `gate` is the port at
+    which they wait to be told to begin, as in the task; a sidecar keeps away from it, since the API server
+    has no certificate of the mesh.
 
     Raises UsageError for a name, number or time that Kubernetes would refuse.
     """
-    mesh = Mesh(meshed, proxyless, native_sidecars, revision)
+    mesh = Mesh(meshed, proxyless, native_sidecars, revision, gate)
     _check(name, parallelism, deadline_s, mesh, indexed=indexed)
     labels = {**run_labels(run), ROLE: CLIENT}
     limit_s = max(1, round(deadline_s))
@@ -153,6 +159,8 @@ def _mesh_labels(mesh: Mesh) -> dict[str, str]:
 
 def _annotations(mesh: Mesh) -> dict[str, str]:
     found = {PROXY_CONFIG: HOLD} if mesh.waits else {}
+    if mesh.sidecar and mesh.gate:
+        found[NOT_INBOUND] = str(mesh.gate)
     return found | ({TEMPLATES: GRPC_AGENT} if mesh.proxyless else {})
 
 

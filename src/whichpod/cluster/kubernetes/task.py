@@ -43,6 +43,8 @@ class Task:
     """How often it says how far it is; 0: never."""
     ready_s: float = 60.0
     """How long a sidecar may take to get ready."""
+    gate: int = 0
+    """Port at which it waits, once it is ready, until it is told to begin (`gate`); 0: it begins at once."""
 
     def env(self) -> dict[str, str]:
         """As a container's environment. Raises UsageError where that is more than a variable holds."""
@@ -72,7 +74,9 @@ class Task:
         call = None
         if self.call:
             call = _SaidCall(self.call.path, b64encode(self.call.message).decode(), self.call.identify)
-        said = _Said(self.do, self.target, self.plan, call, self.limit_s, self.progress_s, self.ready_s)
+        said = _Said(
+            self.do, self.target, self.plan, call, self.limit_s, self.progress_s, self.ready_s, self.gate
+        )
         found: dict[str, Any] = to_json(said)
         return found
 
@@ -83,7 +87,9 @@ class Task:
         call = None
         if said.call:
             call = Call(said.call.path, b64decode(said.call.message), said.call.identify)
-        return cls(said.do, said.target, said.plan, call, said.limit_s, said.progress_s, said.ready_s)
+        return cls(
+            said.do, said.target, said.plan, call, said.limit_s, said.progress_s, said.ready_s, said.gate
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +109,4 @@ class _Said:
     limit_s: float
     progress_s: float
     ready_s: float
+    gate: int
