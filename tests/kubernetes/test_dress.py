@@ -82,7 +82,7 @@ def test_all_is_marked_and_selectors_are_what_they_were(scenario: Scenario) -> N
 
 
 @ROW
-@pytest.mark.parametrize("version", ["1.27", "1.31", "1.35"])
+@pytest.mark.parametrize("version", ["1.27", "1.35"])
 def test_kubernetes_takes_what_is_dressed(scenario: Scenario, version: str) -> None:
     for document in dressed(documents(scenario.bundle())):
         if not document["apiVersion"].endswith("istio.io/v1"):

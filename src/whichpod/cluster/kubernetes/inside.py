@@ -79,12 +79,14 @@ def _run(environment: Mapping[str, str], stop: threading.Event) -> Report:
 
 def _wait_at_gate(port: int, stop: threading.Event) -> None:
     from whichpod.cluster.kubernetes.gate import Gate
+    from whichpod.cluster.kubernetes.result import progress_line
 
     try:
         gate = Gate(port)
     except (OSError, OverflowError) as e:
         raise ClusterError(f"The client can't listen on port {port}: {e}.", fix="Choose another.") from None
     with gate:
+        _write([progress_line({"waits_at": port})])
         gate.wait(stop)
 
 

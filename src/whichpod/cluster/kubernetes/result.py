@@ -55,7 +55,7 @@ def error_lines(error: Exception) -> Iterator[str]:
 
 
 def progress_line(progress: object) -> str:
-    """The line that says how far a client is; a dataclass."""
+    """The line that says how far a client is: a dataclass, or {"waits_at": PORT} at its gate."""
     return f"{PROGRESS} {json.dumps(to_json(progress), separators=(',', ':'))}"
 
 
