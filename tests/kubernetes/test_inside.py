@@ -170,9 +170,12 @@ def test_a_hundred_backends_come_home_though_the_log_is_cut_and_mixed() -> None:
     assert {b.done for b in report.tally.backends.values()} == {10}
 
 
-def test_workers_of_an_indexed_job_have_seeds_of_their_own(server: str) -> None:
-    _, log = ran(Task("probe", Target(server), Plan(requests=1, seed=7)), {INDEX: "3"})
-    assert read_result(log).plan.seed == 10
+def test_workers_have_seeds_of_their_own_and_say_where_they_were(server: str) -> None:
+    env = {INDEX: "3", "POD_NAME": "client-3-x", "NODE_NAME": "n1"}
+    _, log = ran(Task("probe", Target(server), Plan(requests=1, seed=7)), env)
+    report = read_result(log)
+    assert report.plan.seed == 10
+    assert (report.environment["client pod"], report.environment["client node"]) == ("client-3-x", "n1")
 
 
 # Sidecars

@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _run(environment: Mapping[str, str], stop: threading.Event) -> Report:
-    from whichpod.cluster.kubernetes.task import INDEX, READY, Task
+    from whichpod.cluster.kubernetes.task import INDEX, NODE, POD, READY, Task
 
     task = Task.of_env(environment)
     index = environment.get(INDEX, "0")
@@ -71,10 +71,15 @@ def _run(environment: Mapping[str, str], stop: threading.Event) -> Report:
     try:
         if task.gate:
             _wait_at_gate(task.gate, stop)
-        return _probe(task, stop) if task.do == "probe" else _bench(task, stop)
+        report = _probe(task, stop) if task.do == "probe" else _bench(task, stop)
     finally:
         if timer:
             timer.cancel()
+    # Where the client stood: one on a backend's own node has a shorter way.
+    for name, variable in (("client pod", POD), ("client node", NODE)):
+        if environment.get(variable):
+            report.environment[name] = environment[variable]
+    return report
 
 
 def _wait_at_gate(port: int, stop: threading.Event) -> None:

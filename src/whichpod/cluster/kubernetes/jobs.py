@@ -18,7 +18,7 @@ from whichpod.cluster.kubernetes.names import (
     creator,
     run_labels,
 )
-from whichpod.cluster.kubernetes.task import QUIT, QUIT_AT, READY, READY_AT
+from whichpod.cluster.kubernetes.task import NODE, POD, QUIT, QUIT_AT, READY, READY_AT
 from whichpod.manifest.meta import well_formed
 from whichpod.model.errors import UsageError
 
@@ -170,7 +170,7 @@ def _env(given: Mapping[str, str], mesh: Mesh) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "value": value.replace("$", "$$")} for name, value in (dict(given) | told).items()
     ]
-    for name, path in (("POD_NAME", "metadata.name"), ("NODE_NAME", "spec.nodeName")):
+    for name, path in ((POD, "metadata.name"), (NODE, "spec.nodeName")):
         found.append({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}})
     return found
 

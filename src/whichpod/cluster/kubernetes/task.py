@@ -24,6 +24,8 @@ QUIT_AT = "http://127.0.0.1:15020/quitquitquit http://127.0.0.1:15021/quitquitqu
 """The ports of Envoy's and the agent's own listener (istio.io, Ports used by Istio)."""
 INDEX = "JOB_COMPLETION_INDEX"
 """Variable of an indexed Job's pods: their number, from 0 (kubernetes.io, Jobs)."""
+POD, NODE = "POD_NAME", "NODE_NAME"
+"""Variables: the names of the client's own pod and of its node."""
 MOST_TEXT = 120_000
 """Bytes. Linux takes 128 KiB for a variable with its name (MAX_ARG_STRLEN of execve(2))."""
 
