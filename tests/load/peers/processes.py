@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from whichpod.cluster.loopback.addresses import Block
@@ -19,53 +19,74 @@ from whichpod.mesh.pieces import split_address
 
 PORT = 50051
 STARTS_WITHIN_S = 20.0
+ENDS_WITHIN_S = 20.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Peer:
-    """A program that runs and listens."""
+    """A program that runs and listens, with all that it starts."""
 
-    process: subprocess.Popen[bytes]
+    argv: Sequence[str]
     address: str
     folder: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def kill(self) -> None:
-        """Ends it without a warning, and all that it started."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+    @property
+    def first(self) -> subprocess.Popen[bytes]:
+        """The process that was started first."""
+        return self.processes[0]
 
-    def again(self) -> None:
-        """Starts another with the same arguments, beside it or after it."""
-        # The group is the first one's: where that is gone, nobody else may have its number meanwhile.
-        subprocess.Popen(self.process.args)
+    def start(self, *args: str) -> None:
+        """Starts it, or another one beside it, with more arguments."""
+        with (self.folder / "log").open("ab") as log:
+            self.processes.append(
+                subprocess.Popen(
+                    [*self.argv, *args],
+                    stdout=log,
+                    stderr=log,
+                    env=base_environment(self.folder),
+                    start_new_session=True,
+                )
+            )
+
+    def tell(self, number: int) -> None:
+        """To all of them, and to what they started."""
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, number)
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        """Ends it, without a warning if it isn't told how else."""
+        try:
+            self.tell(number)
+            for process in self.processes:
+                process.wait(ENDS_WITHIN_S)
+        finally:
+            self.tell(signal.SIGKILL)
+
+    def check(self) -> None:
+        """Fails, with what it wrote, where it has ended."""
+        said = (self.folder / "log").read_text(errors="replace")[-2_000:]
+        assert self.first.poll() is None, said
 
 
 @contextmanager
 def place() -> Iterator[tuple[str, Path]]:
-    """An address that nobody else on the machine uses, and a folder."""
+    """HOST:PORT that nobody else on the machine uses, and a folder."""
     with Block.claim() as block, tempfile.TemporaryDirectory() as folder:
         yield f"{block.own(1)}:{PORT}", Path(folder)
 
 
 @contextmanager
-def running(argv: Sequence[str | Path], address: str, folder: Path) -> Iterator[Peer]:
-    """A program in a process group of its own, once it listens at `address`. Killed at the end."""
-    log = folder / "log"
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            argv, stdout=out, stderr=out, env=base_environment(folder), start_new_session=True
-        )
-    peer = Peer(process, address, folder)
+def running(argv: Sequence[str], address: str, folder: Path, end: int = signal.SIGKILL) -> Iterator[Peer]:
+    """A program, once it listens at `address`. Ended by that signal."""
+    peer = Peer(argv, address, folder)
+    peer.start()
     try:
-        until_listening(address, lambda: _check(process, log))
+        until_listening(address, peer.check)
         yield peer
     finally:
-        if process.poll() is None:
-            peer.kill()
-
-
-def _check(process: subprocess.Popen[bytes], log: Path) -> None:
-    assert process.poll() is None, log.read_text(errors="replace")[-2_000:]
+        peer.end(end)
 
 
 def until_listening(address: str, check: Callable[[], None]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.load.peers.processes import Peer, place, running
 
+from tests.load.peers.processes import Peer, place, running
 from whichpod.cluster.loopback import binaries
 from whichpod.cluster.loopback.images.envoy import complete
+from whichpod.echo.fast.server import FastServer
 from whichpod.mesh.clusters import HTTP_OPTIONS
 from whichpod.mesh.listeners import http_filter, listener
 from whichpod.mesh.pieces import socket, split_address, typed
@@ -26,6 +29,7 @@ class Place:
     address: str
     folder: Path
     upstreams: Sequence[str]
+    reloads: bool
 
     def file(self, text: str, name: str = "config") -> str:
         """Writes a configuration; its path."""
@@ -34,7 +38,13 @@ class Place:
         return str(path)
 
 
+ADMIN_PORT = 2019
 NAMES = ("envoy", "nginx", "caddy", "haproxy")
+
+
+def pods(*servers: FastServer) -> list[str]:
+    """HOST:PORT of each pod."""
+    return [f"{pod.host}:{pod.port}" for server in servers for pod in server.pods]
 
 
 def envoy(at: Place, more: Any) -> list[str]:
@@ -64,6 +74,7 @@ def nginx(at: Place, more: Any) -> list[str]:
     lines = more or ""
     config = f"""
 daemon off;
+master_process {"on" if at.reloads else "off"};
 pid nginx.pid;
 user root root;
 worker_processes 1;
@@ -87,9 +98,12 @@ http {{
 def caddy(at: Place, more: Any) -> list[str]:
     """`more`: global options."""
     host, port = split_address(at.address)
+    admin = f"{host}:{ADMIN_PORT}"
     config = f"""
 {{
-    admin off
+    admin {admin} {{
+        origins {admin}
+    }}
     auto_https off
     default_bind {host}
     {more or ""}
@@ -136,11 +150,25 @@ MAKE: dict[str, Callable[[Place, Any], list[str]]] = {
 
 
 @contextmanager
-def proxy(name: str, upstreams: Sequence[str], more: Any = None) -> Iterator[Peer]:
+def proxy(name: str, upstreams: Sequence[str], more: Any = None, *, reloads: bool = False) -> Iterator[Peer]:
     """A proxy in front of HOST:PORT each. Skips the test, saying why, where the program is missing."""
     if why := binaries.missing(name):
         pytest.skip(why)
     with place() as (address, folder):
-        argv = [str(binaries.find(name)), *MAKE[name](Place(address, folder, upstreams), more)]
-        with running(argv, address, folder) as peer:
+        argv = [str(binaries.find(name)), *MAKE[name](Place(address, folder, upstreams, reloads), more)]
+        # What has processes of its own is to see to their end.
+        with running(argv, address, folder, end=signal.SIGTERM if reloads else signal.SIGKILL) as peer:
             yield peer
+
+
+def reload(name: str, peer: Peer) -> None:
+    """Has nginx, Caddy or HAProxy take its configuration anew, as an update of its routes would."""
+    if name == "nginx":
+        peer.first.send_signal(signal.SIGHUP)
+    elif name == "caddy":
+        host, _ = split_address(peer.address)
+        told = ["--address", f"{host}:{ADMIN_PORT}", "--force", *peer.argv[2:]]
+        subprocess.run([peer.argv[0], "reload", *told], check=True, capture_output=True)
+    else:
+        # A new process takes over; the old one ends once its connections have.
+        peer.start("-sf", str(peer.first.pid))
