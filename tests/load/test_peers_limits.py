@@ -14,7 +14,7 @@ from tests.load.runs import by_pod, run
 SMALL: dict[str, Any] = {"requests": 1_500, "connections": 3, "concurrency": 20}
 LARGE: dict[str, Any] = {"requests": 100, "connections": 2, "concurrency": 10, "payload_size": 100_000}
 AGES: dict[str, Any] = {"requests": None, "duration_s": 0.6, "connections": 3, "concurrency": 10}
-SPARSE: dict[str, Any] = {"requests": 40, "rate": 100.0, "connections": 2}
+SPARSE: dict[str, Any] = {"requests": 12, "rate": 16.0, "connections": 2}
 
 
 def streams(most: int) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def connection(**options: Any) -> dict[str, Any]:
         ("nginx", "http2_body_preread_size 0; client_body_buffer_size 1k; http2_chunk_size 1k;", LARGE, 2),
         ("envoy", streams(3), SMALL, 3),
         ("envoy", streams(1), {"requests": 300, "rate": 1_000.0, "connections": 2}, 2),
-        ("envoy", connection(max_requests_per_connection=100), SMALL, 10),
+        ("envoy", connection(max_requests_per_connection=100), AGES, 4),
         ("envoy", connection(max_connection_duration="0.2s"), AGES, 4),
         ("haproxy", "tune.h2.max-concurrent-streams 3", SMALL, 3),
         ("haproxy", "tune.h2.initial-window-size 2000", LARGE, 2),
@@ -60,16 +60,16 @@ def test_limits_cost_no_rpc(name: str, more: Any, plan: dict[str, Any], least: i
 @pytest.mark.parametrize(
     ("name", "more"),
     [
-        ("nginx", "keepalive_timeout 5ms;"),
-        ("envoy", connection(idle_timeout="0.005s")),
-        ("caddy", "servers {\n timeouts {\n idle 5ms\n }\n }"),
+        ("nginx", "keepalive_timeout 60ms;"),
+        ("envoy", connection(idle_timeout="0.06s")),
+        ("caddy", "servers {\n timeouts {\n idle 60ms\n }\n }"),
     ],
 )
 def test_connections_that_are_closed_when_idle(name: str, more: Any) -> None:
     """Each RPC finds its connection at its end: one that no server saw is sent anew."""
     with fast(pod="echo", pods=2) as servers, proxy(name, pods(servers), more) as peer:
         report = run(addresses=[peer.address], **SPARSE)
-    assert report.tally.statuses == {"OK": 40}, report.evidence.first_error
+    assert report.tally.statuses == {"OK": 12}, report.evidence.first_error
     assert report.evidence.connections_opened > 2
 
 
@@ -77,8 +77,8 @@ def test_connections_that_are_closed_when_idle(name: str, more: Any) -> None:
     ("name", "rate"), [("nginx", None), ("nginx", 1_000.0), ("caddy", None), ("haproxy", None)]
 )
 def test_a_new_configuration_costs_no_rpc(name: str, rate: float | None) -> None:
-    plan: dict[str, Any] = {"requests": None, "duration_s": 0.6, "connections": 3, "concurrency": 5}
+    plan: dict[str, Any] = {"requests": None, "duration_s": 1.0, "connections": 3, "concurrency": 5}
     with fast(pod="echo", pods=2) as servers, proxy(name, pods(servers), reloads=True) as peer:
         report = disturbed(peer.address, by=lambda: reload(name, peer), rate=rate, **plan)
     assert set(report.tally.statuses) == {"OK"}, report.evidence.first_error
-    assert report.evidence.connections_opened >= 6
+    assert report.evidence.connections_opened > 3

@@ -12,7 +12,7 @@ from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 from whichpod.model.target import Target
 
-SOME = 200
+SOME = 20
 """RPCs after which it happens."""
 
 
