@@ -125,7 +125,6 @@ def test_it_hangs() -> None:
     assert report.tally.failed >= 5
 
 
-@pytest.mark.xfail(strict=True, reason="what waited for a stream when all was lost counts as in flight")
 def test_an_open_loop_whose_peer_is_killed() -> None:
     with fast(pod="echo", pods=2) as servers, proxy("nginx", pods(servers)) as peer:
         report = disturbed(

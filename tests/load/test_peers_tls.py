@@ -50,7 +50,6 @@ def test_nghttpd(tmp_path: Path) -> None:
     assert large.tally.statuses == {"OK": 40}
 
 
-@pytest.mark.xfail(strict=True, reason="GOAWAY is written to a connection whose handshake isn't done")
 def test_a_run_that_ends_during_a_handshake(tmp_path: Path) -> None:
     """As with a server that takes so many requests on a connection, and the last one was the run's last."""
     ca = authority(tmp_path)

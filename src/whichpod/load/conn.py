@@ -22,12 +22,13 @@ LIMITS = Limits(connection_window=16 * 1_048_576, stream_window=1_048_576)
 class Conn:
     """Socket, TLS and HTTP/2 core of a connection. Its line does the counting."""
 
-    __slots__ = ("_line", "core", "link", "settled")
+    __slots__ = ("_line", "_open", "core", "link", "settled")
 
     def __init__(self, loop: Loop, line: Line, address: Address, tls: Tls | None) -> None:
         """Raises OSError where the connection is refused at once."""
         self._line = line
         self.core = ClientConnection(time.monotonic_ns(), LIMITS)
+        self._open = False
         self.settled = False
         """The peer's SETTINGS are here, so that its limit on streams is known."""
         sock = connect(address)
@@ -37,6 +38,7 @@ class Conn:
 
     def on_open(self) -> None:
         """Connected: the preface goes out."""
+        self._open = True
         self.flush()
 
     def on_data(self, data: bytes) -> None:
@@ -72,6 +74,9 @@ class Conn:
 
     def close(self) -> None:
         """Ends it in order."""
+        if not self._open:
+            self.link.close()
+            return
         self.core.close()
         self.flush()
         self.link.close(flush=True)

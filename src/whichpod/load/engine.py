@@ -260,6 +260,7 @@ class Engine:
             self._down_since = now
         elif now - self._down_since > max(self.deadline_ns, LEAST_PATIENCE_NS):
             self.lost = True
+            self.pace.give_up(now)
             self.finish()
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NO_CAP = 1 << 62
 NOT_TAKEN = GrpcStatus(GrpcCode.DEADLINE_EXCEEDED, "no connection took it before the deadline passed")
 
+NO_CONNECTION = GrpcStatus(GrpcCode.UNAVAILABLE, "no connection came up again")
+
 Again = tuple[int, int, int]
 
 
@@ -61,6 +63,13 @@ class Pace(ABC):
             engine.dropped += sum(due >= engine.began for due, _, _ in line.waiting)
             line.waiting.clear()
         engine.waiting = 0
+
+    def give_up(self, now: int) -> None:
+        """No connection is there or waited for: what was due is dropped, what was to be tried again failed."""
+        self.stop()
+        while self._again:
+            token, line = self._again.popleft()
+            self._engine.failed(line, token, NO_CONNECTION, None, now)
 
     def again(self, token: Again, line: Line, /) -> bool:
         """Starts an RPC of a line once more; False where nothing is started any more."""

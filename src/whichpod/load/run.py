@@ -173,6 +173,6 @@ def unreachable(target: str, errors: dict[str, str]) -> TargetError:
         return TargetError(
             f"{where} can't be reached over TLS: {why}.", fix="Check --ca, --cert and --server-name."
         )
-    if "HTTP/1" in why or "SETTINGS" in why:
+    if "HTTP/1" in why or "SETTINGS" in why or "reset by peer" in why:
         return TargetError(f"{where} does not speak gRPC: {why}.", fix="Is it a gRPC port, without TLS?")
     return TargetError(f"{where} can't be reached: {why}.", fix="Is the server up, and is that its port?")

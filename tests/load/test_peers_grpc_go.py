@@ -1,8 +1,7 @@
-"""The load engine against servers that others wrote: grpc-go, grpcio's asynchronous one, nghttpd."""
+"""The load engine against grpc-go."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -13,11 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import grpc
 import pytest
 
 from tests.certificates import authority, issued, needs_openssl
-from tests.load.ports import free_port, listening
 from tests.load.runs import by_pod, run
 from whichpod.load.call import Call, Identify, echo_call
 from whichpod.model.errors import TargetError
@@ -26,11 +23,6 @@ from whichpod.model.target import Tls
 GO_SOURCE = Path(__file__).parent / "peers" / "grpcgo"
 DEBIAN_GO = Path("/usr/share/gocode")
 """Where Debian's golang-google-grpc-dev puts its sources."""
-GRPC_ANSWER = b"\0\0\0\0\x03abc"
-
-needs_nghttpd = pytest.mark.skipif(
-    shutil.which("nghttpd") is None, reason="nghttpd is not on PATH (Debian: nghttp2-server)"
-)
 
 
 @pytest.fixture(scope="session")
@@ -118,86 +110,3 @@ def test_grpc_go_over_tls(grpc_go: Path, tmp_path: Path) -> None:
         assert report.tally.statuses == {"OK": 300}
         with pytest.raises(TargetError):
             run(port, requests=1)
-
-
-@contextmanager
-def grpcio_aio() -> Iterator[int]:
-    """Another service, on grpcio's asynchronous server, in a thread with a loop of its own."""
-    ports: list[int] = []
-    up, down = threading.Event(), threading.Event()
-
-    async def say(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-        context.set_trailing_metadata((("x-pod", f"aio-{len(request) % 2}"),))
-        return request[::-1]
-
-    async def serve() -> None:
-        server = grpc.aio.server()
-        method = grpc.unary_unary_rpc_method_handler(say)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", {"C": method}),))
-        ports.append(server.add_insecure_port("127.0.0.1:0"))
-        await server.start()
-        up.set()
-        await asyncio.to_thread(down.wait)
-        await server.stop(0)
-
-    thread = threading.Thread(target=asyncio.run, args=[serve()])
-    thread.start()
-    up.wait()
-    try:
-        yield ports[0]
-    finally:
-        down.set()
-        thread.join()
-
-
-def test_grpcios_asynchronous_server() -> None:
-    with grpcio_aio() as port:
-        for size, pod in ((4, "aio-0"), (5, "aio-1")):
-            call = Call("/a.B/C", bytes(size), Identify("trailer", "x-pod"))
-            report = run(port, requests=200, connections=2, concurrency=5, call=call)
-            assert {b.label: t.done for t in report.tally.backends.values() for b in [t.backend]} == {
-                pod: 200
-            }
-
-
-@contextmanager
-def nghttpd(folder: Path, *args: str) -> Iterator[int]:
-    (folder / "answer.grpc").write_bytes(GRPC_ANSWER)
-    (folder / "mime").write_text("application/grpc grpc\n")
-    port = free_port()
-    process = subprocess.Popen(
-        ["nghttpd", "--no-tls", "-n1", "-d", folder, f"--mime-types-file={folder / 'mime'}", *args,
-         str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        listening(port, process)
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-
-
-@needs_nghttpd
-def test_nghttpd(tmp_path: Path) -> None:
-    with nghttpd(tmp_path, "--trailer", "grpc-status: 0") as port:
-        report = run(
-            port,
-            requests=3_000,
-            connections=3,
-            concurrency=20,
-            call=Call("/answer.grpc", b"", Identify("peer")),
-        )
-        assert report.tally.statuses == {"OK": 3_000}
-        assert [t.done for t in report.tally.backends.values()] == [3_000]
-
-
-@needs_nghttpd
-def test_nghttpd_without_a_status(tmp_path: Path) -> None:
-    """A file is no reply of gRPC's: a status must follow."""
-    with nghttpd(tmp_path) as port:
-        report = run(port, requests=20, call=Call("/answer.grpc", b"", Identify("peer")))
-        assert report.tally.statuses == {"UNKNOWN": 20}
-        # 404 without a status of gRPC's means UNIMPLEMENTED (gRPC, HTTP to gRPC status codes).
-        none = run(port, requests=10, call=Call("/none", b"", Identify("peer")))
-        assert none.tally.statuses == {"UNIMPLEMENTED": 10}
