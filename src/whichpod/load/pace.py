@@ -65,7 +65,7 @@ class Pace(ABC):
         engine.waiting = 0
 
     def give_up(self, now: int) -> None:
-        """No connection is there or waited for: what was due is dropped, what was to be tried again failed."""
+        """No connection is there or awaited: what was due is dropped, what was to be tried again failed."""
         self.stop()
         while self._again:
             token, line = self._again.popleft()
