@@ -67,7 +67,7 @@ def test_mutated_bytes(role: str, data: st.DataObject, streamed: bool) -> None:
     victim = begin(role, streamed)
     octets = bytearray(victim.greeting() + b"".join(data.draw(scripts(role))))
     for _ in range(data.draw(st.integers(1, 8))):
-        at = data.draw(st.integers(0, len(octets) - 1))
+        at = data.draw(st.integers(0, len(octets)))
         octets[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
     for start in range(0, len(octets), 5_000):
         victim.feed(bytes(octets[start : start + 5_000]))
