@@ -36,7 +36,7 @@ matrix: $(VENV)/.lab
 	@$(BIN)/whichpod matrix $(ARGS)
 
 test: $(VENV)/.dev
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .
