@@ -27,6 +27,7 @@ from whichpod.version import __version__
 if TYPE_CHECKING:
     from whichpod.cluster.loopback import LoopbackCluster
     from whichpod.cluster.protocol import Client, Cluster, Lab
+    from whichpod.echo.fast.server import FastServer
     from whichpod.echo.identity import Identity
     from whichpod.echo.server import EchoServer, ServerSettings
     from whichpod.judge import diagnose, judged
@@ -63,7 +64,7 @@ _WHERE = {
     "Arrivals": "model.plan", "Backend": "model.target", "Balance": "model.verdict",
     "Bundle": "manifest.bundle", "Call": "load.call", "Client": "cluster.protocol",
     "Cluster": "cluster.protocol", "Diagnosis": "model.verdict", "EchoServer": "echo.server",
-    "Expectation": "model.expectation", "Histogram": "model.histogram", "Identify": "load.call",
+    "Expectation": "model.expectation", "FastServer": "echo.fast.server", "Histogram": "model.histogram", "Identify": "load.call",
     "Identity": "echo.identity", "Lab": "cluster.protocol", "LabError": "model.errors",
     "LoadProgress": "load.progress", "LoopbackCluster": "cluster.loopback", "ManifestError": "model.errors",
     "Matrix": "model.report", "MatrixOptions": "scenarios.run:Options", "Observation": "model.tally",
@@ -83,7 +84,7 @@ _WHERE = {
 
 __all__ = [
     "Arrivals", "Backend", "Balance", "Bundle", "Call", "Client", "Cluster", "Diagnosis", "EchoServer",
-    "Expectation", "Histogram", "Identify", "Identity", "Lab", "LabError", "LoadProgress",
+    "Expectation", "FastServer", "Histogram", "Identify", "Identity", "Lab", "LabError", "LoadProgress",
     "LoopbackCluster", "ManifestError", "Matrix", "MatrixOptions", "Observation", "Plan", "Report", "Row",
     "Scenario", "ServerSettings", "Tally", "Target", "TargetError", "Threshold", "Tls", "UsageError",
     "Verdict", "WhichpodError", "__version__", "bench_csv", "bench_markdown", "check_thresholds",
