@@ -59,7 +59,8 @@ def test_through_a_sidecar(name: str) -> None:
         assert tally.unattributed == 0
     counts = sorted(b.done for b in small.report.tally.backends.values())
     assert len(counts) == 5
-    assert counts == [400] * 5 if name == "istio" else counts[0] > 0.8 * 400
+    # Two choices by load, which are as good as chance here.
+    assert counts == [400] * 5 if name == "istio" else counts[0] > 0.5 * 400
 
 
 @pytest.mark.parametrize("name", MESHED)
