@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import Any
-
-import pytest
 
 MODULES = {
     "networking.istio.io/v1": "cloudcoil.models.istio.networking.v1",
     "security.istio.io/v1": "cloudcoil.models.istio.security.v1",
 }
-
-
-DISTRIBUTION = "cloudcoil.models.istio"
-needs_models = pytest.mark.skipif(
-    not list(importlib.metadata.distributions(name=DISTRIBUTION)),
-    reason="cloudcoil-models-istio, from which Istio's schemas come, isn't installed",
-)
 
 
 class RefusedError(Exception):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.kubernetes.deployed import OBJECTS, SETUPS, rendered, written
-from tests.kubernetes.istio import RefusedError, needs_models, of_istio, validate_istio
+from tests.kubernetes.istio import RefusedError, of_istio, validate_istio
 from tests.kubernetes.manifests import SCENARIOS, Document, dressed, of_kind, raw, validate
 from whichpod.cluster.kubernetes.dress import SERVER_RESOURCES
 from whichpod.cluster.kubernetes.harden import pod_security
@@ -56,7 +56,6 @@ def test_kubernetes_takes_what_is_rendered(setup: str, version: str) -> None:
             validate(document, version)
 
 
-@needs_models
 def test_istio_takes_the_rules_of_the_set_ups() -> None:
     found = [d for name in OBJECTS for d in written(name) if of_istio(d)]
     assert {d["kind"] for d in found} == {"DestinationRule", "PeerAuthentication"}
@@ -64,7 +63,6 @@ def test_istio_takes_the_rules_of_the_set_ups() -> None:
         validate_istio(document)
 
 
-@needs_models
 @ROW
 def test_istio_takes_the_rules_of_every_scenario(scenario: Scenario) -> None:
     given = documents(scenario.bundle())
@@ -135,13 +133,11 @@ def test_the_schemas_refuse_what_is_wrong(document: Document, path: str, value: 
         validate(changed(document, path, value), version)
 
 
-@needs_models
 @pytest.mark.parametrize("document", [RULE, ROUTE, MUTUAL], ids=lambda d: d["kind"])
 def test_istios_models_take_what_is_right(document: Document) -> None:
     validate_istio(document)
 
 
-@needs_models
 @pytest.mark.parametrize(
     ("document", "path", "value"),
     [
@@ -168,7 +164,6 @@ def test_istios_models_refuse_what_is_wrong(document: Document, path: str, value
         validate_istio(changed(document, path, value))
 
 
-@needs_models
 def test_what_is_refused_is_named() -> None:
     with pytest.raises(RefusedError, match=r"no Thing in networking\.istio\.io/v1"):
         validate_istio(RULE | {"kind": "Thing"})
