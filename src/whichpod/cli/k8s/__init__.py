@@ -1,0 +1,1 @@
+"""`whichpod k8s`: in the user's own cluster."""
