@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whichpod.cli.clusters import CLUSTERS, Access, opened
+from whichpod.cli.interrupts import until_told
+from whichpod.cli.k8s.options import Context, Image, Keep, Kubeconfig, Namespace, PullPolicy
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
 from whichpod.model.errors import ExitCode, UsageError
@@ -17,7 +18,6 @@ from whichpod.model.report import Matrix, Row
 from whichpod.model.units import parse_duration
 
 if TYPE_CHECKING:
-    from whichpod.cluster.protocol import Cluster
     from whichpod.scenarios.run import Options, Watcher
     from whichpod.scenarios.scenario import Scenario
 
@@ -31,9 +31,9 @@ whichpod matrix --only 'istio*' --only clusterip --verbose
 
 whichpod matrix --skip edge-caddy --pods 10 --requests 200
 
-whichpod matrix --report reports --json > matrix.json"""
+whichpod matrix --report reports --json > matrix.json
 
-CLUSTERS = ("loopback",)
+whichpod matrix --cluster kubernetes --context kind-kind --image registry.example/whichpod:1"""
 
 
 def main(argv: list[str]) -> int:
@@ -53,9 +53,17 @@ def matrix(
     engine: Annotated[
         str, typer.Option(help="The pods' server, grpcio or fast; a row about gRPC's own keeps that.")
     ] = "grpcio",
-    cluster: Annotated[str, typer.Option(help="Where to run: loopback.")] = "loopback",
+    cluster: Annotated[str, typer.Option(help="Where to run: loopback, or kubernetes.")] = "loopback",
+    kubeconfig: Kubeconfig = "",
+    context: Context = "",
+    namespace: Namespace = "",
+    image: Image = "",
+    pull_policy: PullPolicy = "",
+    keep: Keep = False,
     scenarios: Annotated[str, typer.Option(help="A folder with rows of your own instead.")] = "",
-    ready_timeout: Annotated[str, typer.Option(help="How long pods may take to get ready.")] = "30s",
+    ready_timeout: Annotated[
+        str, typer.Option(help="How long pods may take to get ready [default: 30s, in Kubernetes 3m].")
+    ] = "",
     report: Annotated[
         Path | None,
         typer.Option(help="Write matrix.json, matrix.md and matrix.xml (JUnit) into this folder."),
@@ -63,7 +71,9 @@ def matrix(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every row's distribution.")] = False,
     json: Json = False,
 ) -> int:
-    """Run every configuration side by side, with the real proxies and no cluster."""
+    """Run every configuration side by side: with the real proxies and no cluster, or in a cluster."""
+    access = Access(kubeconfig, context, namespace, image, pull_policy, keep)
+    access.check(cluster)
     for option, value in (("--pods", pods), ("--requests", requests)):
         if value is not None and value < 1:
             raise UsageError(f"{option} {value} makes no sense.", fix="It takes a number above zero.")
@@ -79,33 +89,39 @@ def matrix(
         return _list(chosen, json)
     if report and report.exists() and not report.is_dir():
         raise UsageError(f"--report {report} is not a folder.", fix="Name a folder; it is made if need be.")
-    from whichpod.cli.matrix_progress import watcher
     from whichpod.scenarios.run import Options
 
+    ready_timeout = ready_timeout or CLUSTERS[cluster]
     options = Options(pods, requests, parse_duration(ready_timeout, "--ready-timeout"), engine)
+    return run_rows(chosen, options, cluster, access, report=report, json=json, verbose=verbose)
+
+
+def run_rows(
+    chosen: list[Scenario],
+    options: Options,
+    cluster: str,
+    access: Access,
+    *,
+    report: Path | None,
+    json: bool,
+    verbose: bool,
+) -> int:
+    """Runs rows, prints and writes what came of them, and returns the exit code."""
+    from whichpod.cli.matrix_progress import watcher
+
     with watcher(quiet=json) as watch:
-        result = asyncio.run(_run(_cluster(cluster), chosen, options, watch))
+        result = until_told(_run(cluster, access, chosen, options, watch))
     _show(result, report, json, verbose)
     return _code(result)
 
 
-def _cluster(name: str) -> Cluster:
-    if name != "loopback":
-        raise UsageError(f"There is no cluster {name!r}.", fix=f"Known: {', '.join(CLUSTERS)}.")
-    from whichpod.cluster.loopback import LoopbackCluster
-
-    return LoopbackCluster()
-
-
-async def _run(cluster: Cluster, chosen: list[Scenario], options: Options, watch: Watcher | None) -> Matrix:
+async def _run(
+    cluster: str, access: Access, chosen: list[Scenario], options: Options, watch: Watcher | None
+) -> Matrix:
     from whichpod.scenarios.run import run_matrix
 
-    task = asyncio.ensure_future(run_matrix(cluster, chosen, options, watch))
-    # Either signal ends the run in an orderly way; what ran is shown. A second one changes nothing.
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: task.cancelling() or task.cancel())
-    return await task
+    async with opened(cluster, access, watch.row_says if watch else None) as place:
+        return await run_matrix(place, chosen, options, watch)
 
 
 def _list(chosen: list[Scenario], as_json: bool) -> int:

@@ -145,7 +145,7 @@ def probe(
     plan.check()
     aim = dataclasses.replace(aim, tls=tls_of(tls, ca, cert, key, server_name), authority=authority)
     report = _run(with_backends(aim, backends), plan, quiet=json)
-    return _finish(report, expectation, json)
+    return finish(report, expectation, json)
 
 
 def _target(target: str, endpoints: str, multi_endpoint: bool, count: int) -> tuple[Target, bool]:
@@ -172,7 +172,8 @@ def _run(target: Target, plan: Plan, *, quiet: bool) -> Report:
         return run_probe(known_backends(target), plan, progress=progress)
 
 
-def _finish(report: Report, expectation: Expectation | None, as_json: bool) -> int:
+def finish(report: Report, expectation: Expectation | None, as_json: bool) -> int:
+    """Judges and prints a report, and returns the exit code."""
     from whichpod.judge import judged
 
     verdict = judged(report, expectation).verdict

@@ -122,6 +122,10 @@ class Cluster(Protocol):
     mutual_tls: bool
     """Whether its sidecars authenticate and encrypt what they send to one another."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether it went away, so that nothing more can run."""
+
     def missing(self, bundle: Bundle, client: Client) -> str | None:
         """Why this can't run here, with the way to get what is missing; None where it can."""
 

@@ -80,3 +80,7 @@ class ClusterError(WhichpodError):
     """The user's Kubernetes cluster can't be reached, forbids what is needed, or broke."""
 
     exit_code = ExitCode.FAILED
+
+
+class ClusterLostError(ClusterError):
+    """The cluster went away, or no longer knows the user: whatever is tried next would fail as well."""

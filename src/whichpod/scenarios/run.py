@@ -10,7 +10,7 @@ from typing import Protocol
 
 from whichpod.cluster.protocol import Cluster
 from whichpod.judge import judged
-from whichpod.model.errors import LabError, TargetError
+from whichpod.model.errors import ClusterError, LabError, TargetError, UsageError
 from whichpod.model.report import Matrix, Report, Row
 from whichpod.probe.environment import environment
 from whichpod.scenarios.engines import GRPCIO
@@ -49,15 +49,7 @@ async def run_row(
     Returns the row and the lab's environment.
     """
     began = time.monotonic()
-    row = Row(
-        scenario.name,
-        scenario.title,
-        "skipped",
-        scenario.why,
-        scenario.guide,
-        scenario.expectation,
-        because=scenario.because,
-    )
+    row = _row(scenario)
     environment: dict[str, str] = {}
     bundle = scenario.bundle(options.pods, options.engine)
     missing = cluster.missing(bundle, scenario.client)
@@ -73,11 +65,38 @@ async def run_row(
                 says("sending")
             report = await lab.probe(scenario.client, plan)
             environment = lab.environment()
-        _conclude(row, report)
-    except (LabError, TargetError) as error:
+            _conclude(row, report)
+    except asyncio.CancelledError:
+        if row.verdict is None:
+            raise
+        # It was only being cleaned up: what was measured counts.
+    except (ClusterError, LabError, TargetError, UsageError) as error:
         row.outcome, row.reason = "failed", str(error).replace("\n", " ")
     row.duration_s = time.monotonic() - began
     return row, environment
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _row(scenario: Scenario) -> Row:
+    return Row(
+        scenario.name,
+        scenario.title,
+        "skipped",
+        scenario.why,
+        scenario.guide,
+        scenario.expectation,
+        because=scenario.because,
+    )
+
+
+def _not_run(scenario: Scenario) -> Row:
+    row = _row(scenario)
+    row.reason = "Not run: the cluster went away before."
+    return row
 
 
 def _conclude(row: Row, report: Report) -> None:
@@ -105,6 +124,10 @@ async def run_matrix(
     matrix = Matrix(environment() | {"cluster": cluster.name, "engine": options.engine}, [])
     try:
         for index, scenario in enumerate(chosen):
+            if cluster.lost:
+                matrix.rows += map(_not_run, chosen[index:])
+                matrix.end_reason = "target failed"
+                break
             if watcher:
                 watcher.row_started(scenario, index, len(chosen))
             row, parts = await run_row(cluster, scenario, options, watcher.row_says if watcher else None)
@@ -112,7 +135,7 @@ async def run_matrix(
             matrix.rows.append(row)
             if watcher:
                 watcher.row_ended(row)
-            if row.report and row.report.end_reason == "interrupted":
+            if _cancelled() or (row.report and row.report.end_reason == "interrupted"):
                 # The cancellation ended the client, which had a report all the same.
                 matrix.end_reason = "interrupted"
                 break

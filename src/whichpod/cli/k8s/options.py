@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
+
+from whichpod.cli.interrupts import until_told
 
 Kubeconfig = Annotated[
     str, typer.Option(help="The kubeconfig [default: as for kubectl, else a pod's service account].")
@@ -18,25 +17,9 @@ PullPolicy = Annotated[
     str, typer.Option(help="Always, IfNotPresent or Never [default: the cluster's choice].")
 ]
 ReadyTimeout = Annotated[str, typer.Option(help="How long pods may take to get ready.")]
+Namespace = Annotated[
+    str, typer.Option("--namespace", help="Namespace to work in [default: one of its own].")
+]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave everything in the cluster at the end.")]
 
-T = TypeVar("T")
-
-
-def until_told(work: Coroutine[Any, Any, T]) -> T:
-    """Runs it; Ctrl-C and SIGTERM cancel it once, so that it can clean up and report what there is.
-
-    A second one changes nothing: what is being cleaned up would be left behind. Raises KeyboardInterrupt
-    where the work did not take the cancellation as its own end.
-    """
-
-    async def run() -> T:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, lambda: task.cancelling() or task.cancel())
-        return await task
-
-    try:
-        return asyncio.run(run())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+__all__ = ["Context", "Image", "Keep", "Kubeconfig", "Namespace", "PullPolicy", "ReadyTimeout", "until_told"]

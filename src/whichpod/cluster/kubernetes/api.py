@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -193,11 +193,14 @@ class Api:
         *,
         uid: str = "",
         propagation: str = "Background",
+        grace_s: int | None = None,
         patience_s: float | None = None,
     ) -> bool:
         """Deletes an object, with `uid` only that very one; False where it is gone already."""
         where = self._where(kind, namespace)
         body: Document = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if grace_s is not None:
+            body["gracePeriodSeconds"] = grace_s
         if uid:
             body["preconditions"] = {"uid": uid}
         answer = await self.connection.send(
@@ -242,7 +245,7 @@ class Api:
 
     async def logs(
         self, pod: str, namespace: str, container: str = "", *, follow: bool = False
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """The lines of a container's log, from its start. With `follow` as they come, until it ends; a
         connection that is lost is an UnreachableError, and reading again begins at the start."""
         import httpx

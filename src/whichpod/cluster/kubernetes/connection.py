@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -92,11 +91,20 @@ class Connection:
                 fix="Name one with --kubeconfig, or set KUBECONFIG.",
             )
         try:
-            api = await kr8s.asyncio.api(
+            # Not by the factory, which asks the server for its version and hides what it says.
+            api = kr8s.asyncio.Api(
+                bypass_factory=True,
+                url=None,
                 kubeconfig=paths or None,
                 serviceaccount="" if paths else str(SERVICE_ACCOUNT),
-                context=context,
+                namespace=None,
+                context=context or None,
             )
+            try:
+                await api.auth.reauthenticate()
+                await api._create_session()
+            finally:
+                _forget_files(api)
         except Exception as e:
             raise _no_credentials(e, paths, context) from None
         auth = api.auth
@@ -106,7 +114,6 @@ class Connection:
 
     async def close(self) -> None:
         """Ends all connections."""
-        self._forget_files()
         if (session := self.kr8s._session) is not None:
             with contextlib.suppress(RuntimeError):
                 await session.aclose()
@@ -219,7 +226,6 @@ class Connection:
                 timeout=limit,
                 **more,
             ) as response:
-                self._forget_files()
                 yield response
         except kr8s.APITimeoutError as e:
             raise httpx.ReadTimeout(f"no answer within {read_s:g} s") from e
@@ -235,26 +241,24 @@ class Connection:
                 await self.kr8s._create_session()
             except Exception as e:
                 raise _no_credentials(e, "", None) from None
-            self._forget_files()
+            finally:
+                _forget_files(self.kr8s)
 
-    def _forget_files(self) -> None:
-        """kr8s writes keys from a kubeconfig into files and leaves them; once read, nobody needs them."""
-        auth = self.kr8s.auth
-        if self.kr8s._session is None:
-            return
-        for name in ("client_key_file", "client_cert_file", "server_ca_file"):
-            file = getattr(auth, name)
-            if file and Path(file).parent == Path(tempfile.gettempdir()) and self._made(name):
-                Path(file).unlink(missing_ok=True)
 
-    def _made(self, name: str) -> bool:
-        key = {
-            "client_key_file": "client-key-data",
-            "client_cert_file": "client-certificate-data",
-            "server_ca_file": "certificate-authority-data",
-        }[name]
-        auth = self.kr8s.auth
-        return key in auth._user or key in auth._cluster
+_DATA = {
+    "client_key_file": "client-key-data",
+    "client_cert_file": "client-certificate-data",
+    "server_ca_file": "certificate-authority-data",
+}
+
+
+def _forget_files(api: Kr8sApi) -> None:
+    """kr8s writes keys from a kubeconfig into files and leaves them; once read, nobody needs them."""
+    auth = api.auth
+    for name, key in _DATA.items():
+        file = getattr(auth, name)
+        if file and (key in getattr(auth, "_user", {}) or key in auth._cluster):
+            Path(file).unlink(missing_ok=True)
 
 
 def _in_cluster() -> bool:

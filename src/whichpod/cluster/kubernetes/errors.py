@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from whichpod.cluster.kubernetes.kinds import Kind
-from whichpod.model.errors import ClusterError
+from whichpod.model.errors import ClusterError, ClusterLostError
 from whichpod.model.text import printable
 
 _LONGEST = 400
@@ -30,7 +30,11 @@ class ForbiddenError(ApiError):
     """RBAC, or an admission plugin, does not allow it."""
 
 
-class UnreachableError(ClusterError):
+class UnknownUserError(ApiError, ClusterLostError):
+    """The credentials aren't accepted, or no longer."""
+
+
+class UnreachableError(ClusterLostError):
     """The API server can't be reached, or stopped to answer."""
 
 
@@ -76,7 +80,7 @@ def refused(status: int, body: bytes, request: Request) -> ApiError:
     said = _said(data, body)
     what = f"To {request}"
     if status == 401:
-        return ApiError(
+        return UnknownUserError(
             f"The cluster does not accept the credentials: {said}",
             fix="They may have expired. Log in again, as for kubectl; `kubectl auth whoami` must work.",
             status=status,

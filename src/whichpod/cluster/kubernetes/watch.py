@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,7 +66,7 @@ class _Watch:
         self.known = now
         return [*gone, *new]
 
-    async def turn(self) -> AsyncIterator[Change]:
+    async def turn(self) -> AsyncGenerator[Change, None]:
         """One watch, until the server ends it. Raises _ExpiredError."""
         params = {
             "watch": "true",
@@ -113,7 +113,7 @@ class _Watch:
 
 async def watch(
     api: Api, kind: Kind, namespace: str, *, labels: str = "", fields: str = ""
-) -> AsyncIterator[Change]:
+) -> AsyncGenerator[Change, None]:
     """All objects as ADDED, then each change, for as long as it is asked for.
 
     A connection that is lost is taken up where it was; what the server has forgotten meanwhile is worked out

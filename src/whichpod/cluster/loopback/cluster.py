@@ -18,6 +18,7 @@ class LoopbackCluster:
 
     name = "loopback"
     mutual_tls = False
+    lost = False
 
     def missing(self, bundle: Bundle, client: Client) -> str | None:
         """Why this can't run here, with the way to get what is missing; None where it can."""

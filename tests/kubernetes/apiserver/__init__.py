@@ -1,0 +1,9 @@
+"""A stand-in for a Kubernetes API server, over real HTTP: it keeps state, and misbehaves on demand."""
+
+from __future__ import annotations
+
+from tests.kubernetes.apiserver.requests import Fault, Request
+from tests.kubernetes.apiserver.server import ApiServer
+from tests.kubernetes.apiserver.store import Object, Store
+
+__all__ = ["ApiServer", "Fault", "Object", "Request", "Store"]

@@ -1,0 +1,76 @@
+"""What the real API server would refuse: by its published schemas, and some rules beyond them."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tests.kubernetes.apiserver.requests import Place
+from tests.kubernetes.apiserver.status import RefusedError
+
+_NO_SCHEMA = ("networking.istio.io", "security.istio.io", "gateway.networking.k8s.io")
+_IMMUTABLE = {
+    "Deployment": (("spec", "selector"),),
+    "Job": (("spec", "template"), ("spec", "selector"), ("spec", "completions"), ("spec", "completionMode")),
+    "Service": (("spec", "clusterIP"),),
+}
+
+
+def check(document: Mapping[str, Any], place: Place, version: str, *, strict: bool) -> None:
+    """Raises RefusedError for an object that isn't one of its kind; with `strict`, for unknown fields too."""
+    if not version or place.resource.group in _NO_SCHEMA:
+        return
+    text = json.dumps({k: v for k, v in document.items() if k != "status"}, sort_keys=True)
+    if found := _found(text, version, strict):
+        name = (document.get("metadata") or {}).get("name", "")
+        if "dditional properties" in found:
+            message = f"{place.resource.kind} in version {place.version!r} cannot be handled: strict decoding error: {found}"
+            raise RefusedError(400, "BadRequest", message)
+        raise RefusedError(422, "Invalid", f'{place.resource.kind} "{name}" is invalid: {found}')
+    _check_selector(document)
+
+
+@functools.lru_cache(4096)
+def _found(text: str, version: str, strict: bool) -> str:
+    module = importlib.import_module("kubernetes_validate")
+    try:
+        module.validate(json.loads(text), version, strict=strict)
+    except (module.ValidationError, module.SchemaNotFoundError) as e:
+        return str(e).splitlines()[0]
+    return ""
+
+
+def check_immutable(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    for path in _IMMUTABLE.get(str(before["kind"]), ()):
+        if _at(before, path) is not None and _at(before, path) != _at(after, path):
+            raise RefusedError(
+                422,
+                "Invalid",
+                f'{before["kind"]} "{before["metadata"]["name"]}" is invalid: {".".join(path)}: Invalid value: '
+                "field is immutable",
+            )
+
+
+def _check_selector(document: Mapping[str, Any]) -> None:
+    if document["kind"] != "Deployment":
+        return
+    spec = document["spec"]
+    labels = (spec["template"].get("metadata") or {}).get("labels") or {}
+    wanted = (spec.get("selector") or {}).get("matchLabels") or {}
+    if not wanted.items() <= labels.items():
+        name = document["metadata"]["name"]
+        raise RefusedError(
+            422,
+            "Invalid",
+            f'Deployment.apps "{name}" is invalid: spec.template.metadata.labels: Invalid value: `selector` does '
+            "not match template `labels`",
+        )
+
+
+def _at(document: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        document = (document or {}).get(name)
+    return document
