@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.apiserver import ApiServer, Fault
+from tests.kubernetes.standin import ApiServer, Fault
 from tests.kubernetes.manifests import deployment, service
 from whichpod.cluster.kubernetes.api import ALL, Api
 from whichpod.cluster.kubernetes.errors import ApiError, ForbiddenError, UnknownUserError, UnreachableError

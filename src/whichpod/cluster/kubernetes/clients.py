@@ -114,7 +114,8 @@ class Clients:
         """Until all clients ended."""
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._come(at_gate))]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            # The watch goes on until it fails: what ends a client need not be its pod's last change.
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
@@ -171,13 +172,11 @@ class Clients:
         )
 
     async def _watch(self) -> None:
-        """Follows the pods until all clients ended."""
+        """Follows the pods."""
         labels = f"{JOB_NAME}={self._name}"
         async for change in watch(self.api, POD, self._namespace, labels=labels):
             self._take(change.document, gone=change.type == "DELETED")
             self._changed.set()
-            if self._over:
-                return
 
     def _take(self, pod: Document, *, gone: bool) -> None:
         metadata = pod["metadata"]

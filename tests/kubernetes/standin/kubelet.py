@@ -13,11 +13,11 @@ import threading
 import time
 from typing import Any
 
-from tests.kubernetes.apiserver.environment import environment
-from tests.kubernetes.apiserver.network import Network, gate_of
-from tests.kubernetes.apiserver.server import ApiServer
-from tests.kubernetes.apiserver.store import Object
-from tests.kubernetes.apiserver.troubles import Troubles, status_of, waiting
+from tests.kubernetes.standin.environment import environment
+from tests.kubernetes.standin.network import Network, gate_of
+from tests.kubernetes.standin.server import ApiServer
+from tests.kubernetes.standin.store import Object
+from tests.kubernetes.standin.troubles import Troubles, status_of, waiting
 from whichpod.cluster.kubernetes.task import QUIT, TASK
 from whichpod.cluster.loopback.addresses import Block
 from whichpod.cluster.loopback.readiness import NotReadyError, attempt

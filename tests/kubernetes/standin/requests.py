@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.kubernetes.apiserver.resources import Resource
-from tests.kubernetes.apiserver.status import RefusedError
+from tests.kubernetes.standin.resources import Resource
+from tests.kubernetes.standin.status import RefusedError
 
 
 @dataclass(slots=True)

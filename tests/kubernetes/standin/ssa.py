@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
-from tests.kubernetes.apiserver.status import RefusedError
+from tests.kubernetes.standin.status import RefusedError
 
 Path = tuple[str, ...]
 Owners = dict[str, set[Path]]

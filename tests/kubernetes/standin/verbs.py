@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.kubernetes.apiserver.requests import Place, Request
-from tests.kubernetes.apiserver.selectors import by_fields, by_labels
-from tests.kubernetes.apiserver.ssa import apply, managed_fields, own
-from tests.kubernetes.apiserver.status import RefusedError, expired, not_found
-from tests.kubernetes.apiserver.store import Object, Store
-from tests.kubernetes.apiserver.validation import check, check_immutable
+from tests.kubernetes.standin.requests import Place, Request
+from tests.kubernetes.standin.selectors import by_fields, by_labels
+from tests.kubernetes.standin.ssa import apply, managed_fields, own
+from tests.kubernetes.standin.status import RefusedError, expired, not_found
+from tests.kubernetes.standin.store import Object, Store
+from tests.kubernetes.standin.validation import check, check_immutable
 
 _MERGE, _APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
 

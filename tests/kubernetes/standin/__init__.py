@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.kubernetes.apiserver.requests import Fault, Request
-from tests.kubernetes.apiserver.server import ApiServer
-from tests.kubernetes.apiserver.store import Object, Store
+from tests.kubernetes.standin.requests import Fault, Request
+from tests.kubernetes.standin.server import ApiServer
+from tests.kubernetes.standin.store import Object, Store
 
 __all__ = ["ApiServer", "Fault", "Object", "Request", "Store"]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping
 
-from tests.kubernetes.apiserver.requests import Place
-from tests.kubernetes.apiserver.status import RefusedError, not_found
+from tests.kubernetes.standin.requests import Place
+from tests.kubernetes.standin.status import RefusedError, not_found
 
 if TYPE_CHECKING:
-    from tests.kubernetes.apiserver.handler import Handler
+    from tests.kubernetes.standin.handler import Handler
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455, 1.3."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.kubernetes.apiserver.requests import Place, Request
-from tests.kubernetes.apiserver.status import RefusedError
+from tests.kubernetes.standin.requests import Place, Request
+from tests.kubernetes.standin.status import RefusedError
 
 USER = "tester"
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.kubernetes.apiserver.resources import Resource
-from tests.kubernetes.apiserver.ssa import Owners
-from tests.kubernetes.apiserver.status import RefusedError, not_found, too_old
+from tests.kubernetes.standin.resources import Resource
+from tests.kubernetes.standin.ssa import Owners
+from tests.kubernetes.standin.status import RefusedError, not_found, too_old
 
 Object = dict[str, Any]
 Key = tuple[str, str, str]

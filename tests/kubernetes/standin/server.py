@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.kubernetes.apiserver.access import Access
-from tests.kubernetes.apiserver.handler import Handler, HttpServer
-from tests.kubernetes.apiserver.logs import Logs
-from tests.kubernetes.apiserver.requests import Fault, Request
-from tests.kubernetes.apiserver.resources import BUILT_IN, GATEWAY, ISTIO, REVIEW, Resource
-from tests.kubernetes.apiserver.store import Store
-from tests.kubernetes.apiserver.verbs import Verbs
+from tests.kubernetes.standin.access import Access
+from tests.kubernetes.standin.handler import Handler, HttpServer
+from tests.kubernetes.standin.logs import Logs
+from tests.kubernetes.standin.requests import Fault, Request
+from tests.kubernetes.standin.resources import BUILT_IN, GATEWAY, ISTIO, REVIEW, Resource
+from tests.kubernetes.standin.store import Store
+from tests.kubernetes.standin.verbs import Verbs
 
 _CONFIG = """\
 apiVersion: v1

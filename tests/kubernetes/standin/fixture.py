@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.kubernetes.apiserver.controllers import Controllers
-from tests.kubernetes.apiserver.kubelet import Kubelet
-from tests.kubernetes.apiserver.server import ApiServer
-from tests.kubernetes.apiserver.troubles import Troubles
+from tests.kubernetes.standin.controllers import Controllers
+from tests.kubernetes.standin.kubelet import Kubelet
+from tests.kubernetes.standin.server import ApiServer
+from tests.kubernetes.standin.troubles import Troubles
 
 IMAGE = "registry.example/whichpod:1"
 

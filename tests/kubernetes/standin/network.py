@@ -11,8 +11,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from tests.kubernetes.apiserver.relay import Relay
-from tests.kubernetes.apiserver.store import Store
+from tests.kubernetes.standin.relay import Relay
+from tests.kubernetes.standin.store import Store
 from whichpod.cluster.kubernetes.task import QUIT, READY, Task
 
 _NAME = re.compile(r"(?:dns|xds):///([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?:(\d+)")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.kubernetes.apiserver.status import RefusedError
+from tests.kubernetes.standin.status import RefusedError
 
 Predicate = Callable[[Mapping[str, Any]], bool]
 _PART = re.compile(r"\s*((?:[^,(]|\([^)]*\))+)\s*(?:,|$)")

@@ -10,14 +10,14 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from tests.kubernetes.apiserver.requests import Fault, Place, Request, place_of
-from tests.kubernetes.apiserver.selectors import by_fields, by_labels
-from tests.kubernetes.apiserver.status import RefusedError, not_found
-from tests.kubernetes.apiserver.store import Happened
-from tests.kubernetes.apiserver.tunnel import tunnel
+from tests.kubernetes.standin.requests import Fault, Place, Request, place_of
+from tests.kubernetes.standin.selectors import by_fields, by_labels
+from tests.kubernetes.standin.status import RefusedError, not_found
+from tests.kubernetes.standin.store import Happened
+from tests.kubernetes.standin.tunnel import tunnel
 
 if TYPE_CHECKING:
-    from tests.kubernetes.apiserver.server import ApiServer
+    from tests.kubernetes.standin.server import ApiServer
 
 
 class HttpServer(ThreadingHTTPServer):

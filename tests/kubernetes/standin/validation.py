@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.kubernetes.apiserver.requests import Place
-from tests.kubernetes.apiserver.status import RefusedError
+from tests.kubernetes.standin.requests import Place
+from tests.kubernetes.standin.status import RefusedError
 
 _NO_SCHEMA = ("networking.istio.io", "security.istio.io", "gateway.networking.k8s.io")
 _IMMUTABLE = {

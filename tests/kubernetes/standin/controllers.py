@@ -9,9 +9,9 @@ import threading
 import uuid
 from typing import Any
 
-from tests.kubernetes.apiserver.status import RefusedError
-from tests.kubernetes.apiserver.store import Object, Store
-from tests.kubernetes.apiserver.troubles import REFUSALS, Troubles
+from tests.kubernetes.standin.status import RefusedError
+from tests.kubernetes.standin.store import Object, Store
+from tests.kubernetes.standin.troubles import REFUSALS, Troubles
 
 INJECT = "sidecar.istio.io/inject"
 _MOST = 100
