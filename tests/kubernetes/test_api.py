@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.standin import ApiServer, Fault
 from tests.kubernetes.manifests import deployment, service
+from tests.kubernetes.standin import ApiServer, Fault
 from whichpod.cluster.kubernetes.api import ALL, Api
 from whichpod.cluster.kubernetes.errors import ApiError, ForbiddenError, UnknownUserError, UnreachableError
 from whichpod.cluster.kubernetes.kinds import (

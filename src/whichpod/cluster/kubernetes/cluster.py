@@ -130,15 +130,16 @@ class KubernetesCluster:
         try:
             await clear(self.api, home, self.settings.run, says)
         except (ClusterError, UsageError) as error:
-            said = str(error).replace("\n", " ")
-            self.notes.append(f"Left in the namespace {home.name}: {said} Remove it: {command}")
+            self.lost = self.lost or isinstance(error, ClusterLostError)
+            said = error.message
+            self.notes.append(f"Left in the namespace {home.name}: {said}\nRemove it: {command}")
         else:
             if home.made:
                 self._leaving.append(home.name)
 
     async def wait_gone(self, says: Callable[[str], None]) -> None:
         """Until the namespaces that labs left are gone; notes those that stay."""
-        if not self._leaving:
+        if not self._leaving or self.lost:
             return
         says("waiting for namespaces to be gone")
         try:

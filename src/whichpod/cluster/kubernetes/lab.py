@@ -321,7 +321,7 @@ class KubernetesLab:
 async def clear(api: Api, home: Home, run: str, says: Callable[[str], None]) -> None:
     """Removes a run's objects: with the namespace, where it made that one, else by its label."""
     if home.made:
-        await leave(api, home, patience_s=LEAVE_S / 4)
+        await leave(api, home, patience_s=min(api.connection.patience_s, LEAVE_S / 4))
     else:
         await remove(api, await objects_of(api, home.name, run=run), within_s=LEAVE_S, says=says)
 
