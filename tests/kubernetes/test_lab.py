@@ -22,6 +22,7 @@ from whichpod.cluster.protocol import Client
 from whichpod.model.errors import ClusterError, UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Matrix
+from whichpod.probe.run import Progress
 from whichpod.scenarios.run import Options, run_matrix
 from whichpod.scenarios.scenario import scenarios, selected
 

@@ -1,0 +1,115 @@
+"""`whichpod k8s manifests`: a row's YAML, for kubectl."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whichpod.cli.k8s.options import Image, Namespace, PullPolicy
+from whichpod.cli.main import typer_main
+from whichpod.cli.options import Json
+from whichpod.model.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from whichpod.cluster.kubernetes.rehome import Document
+    from whichpod.scenarios.scenario import Scenario
+
+_EPILOG = """Examples:
+
+whichpod k8s manifests clusterip --image registry.example/whichpod:1 | kubectl apply -f -
+
+whichpod k8s manifests istio --namespace trial --pods 10 > istio.yaml
+
+whichpod matrix --list
+
+The output says how to start the client and to read its result. The guide's set-ups, without Istio and with it, are kustomize folders: kubectl apply -k deploy/with-istio"""
+
+_RESUME = '{"spec":{"suspend":false}}'
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command."""
+    return typer_main("k8s manifests", manifests, argv, epilog=_EPILOG)
+
+
+def manifests(
+    row: Annotated[str, typer.Argument(help="Whose: whichpod matrix --list")] = "",
+    *,
+    image: Image = "",
+    pull_policy: PullPolicy = "",
+    namespace: Namespace = "",
+    pods: Annotated[int | None, typer.Option(help="Pods behind the Service [default: 5].")] = None,
+    requests: Annotated[
+        int | None, typer.Option("-n", "--requests", help="Requests [default: 50, or 10 per pod].")
+    ] = None,
+    no_istio: Annotated[
+        bool, typer.Option("--no-istio", help="The cluster has none: leave out what is for it.")
+    ] = False,
+    revision: Annotated[str, typer.Option(help="Istio's revision, where there is no default one.")] = "",
+    cluster_dns: Annotated[
+        str, typer.Option(help="The cluster's DNS server, for edge proxies [default: 10.96.0.10].")
+    ] = "",
+    read: Annotated[
+        bool, typer.Option("--read", help="Read a client's log on stdin and show its report instead.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Print a row's YAML with the Job that runs its client, so that kubectl is all that is needed."""
+    if read:
+        return _read(json)
+    if not row:
+        raise UsageError("Which row is meant was not said.", fix="See them: whichpod matrix --list")
+    from whichpod.cluster.kubernetes.printed import as_yaml, printed
+    from whichpod.cluster.kubernetes.settings import Settings, default_image
+    from whichpod.scenarios.scenario import scenarios, selected
+
+    found = selected(scenarios(), [row], [])
+    if len(found) > 1:
+        names = ", ".join(s.name for s in found)
+        raise UsageError(f"{row!r} means several rows: {names}.", fix="Name one; each has its namespace.")
+    chosen = found[0]
+    settings = Settings(
+        image or default_image(), pull_policy, namespace or f"whichpod-{chosen.name}", run=chosen.name
+    ).checked()
+    documents = printed(
+        chosen.bundle(pods),
+        chosen.client,
+        chosen.plan_for(pods, requests),
+        settings,
+        istio=not no_istio,
+        revision=revision,
+        cluster_dns=cluster_dns,
+    )
+    if json:
+        import json as format
+
+        print(format.dumps({"apiVersion": "v1", "kind": "List", "items": documents}, indent=2))
+    else:
+        print(_head(chosen, documents) + as_yaml(documents), end="")
+    return ExitCode.OK
+
+
+def _head(chosen: Scenario, documents: list[Document]) -> str:
+    namespace = documents[0]["metadata"]["name"]
+    lines = [f"{chosen.title}; expected: {chosen.expectation}."]
+    if documents[-1]["kind"] == "Job":
+        lines += [
+            "Once applied, wait until the pods are ready, start the client, and read its result:",
+            f"  kubectl wait -n {namespace} deployment --all --for=condition=Available --timeout=180s",
+            f"  kubectl patch -n {namespace} job client -p '{_RESUME}'",
+            f"  kubectl wait -n {namespace} job/client --for=condition=Complete --timeout=600s",
+            f"  kubectl logs -n {namespace} job/client -c client | whichpod k8s manifests --read",
+        ]
+    else:
+        lines.append(f"Its client dials pods (via {chosen.client.via}), so no Job is here.")
+    lines.append(f"Remove it: kubectl delete namespace {namespace}")
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _read(as_json: bool) -> int:
+    from whichpod.cli.probe import finish
+    from whichpod.cluster.kubernetes.result import read_result
+
+    return finish(read_result(sys.stdin), None, as_json)
