@@ -109,8 +109,8 @@ class Report:
     end_reason: EndReason = "completed"
     verdict: Verdict | None = None
     diagnosis: Diagnosis | None = None
-    tool: Literal["probe", "bench"] = "probe"
-    """What ran it: real gRPC channels, or the load engine."""
+    tool: Literal["probe", "bench", "watch"] = "probe"
+    """What ran it: real gRPC channels, the load engine, or nothing: others' traffic was counted."""
     thresholds: tuple[ThresholdResult, ...] = ()
     schema_version: int = SCHEMA_VERSION
 

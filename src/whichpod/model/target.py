@@ -7,9 +7,10 @@ from typing import Literal
 
 from whichpod.model.text import printable
 
-Learnt = Literal["identity", "header", "peer", "resolved", "given", "lab"]
+Learnt = Literal["identity", "header", "peer", "resolved", "given", "lab", "endpoints"]
 """How a backend is known: it said so itself (identity), a response header named it, it is the address
-of the TCP peer, it was in the name's DNS answer, the user gave it, or the lab started it."""
+of the TCP peer, it was in the name's DNS answer, the user gave it, the lab started it, or the Service's
+EndpointSlices have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ whichpod k8s manifests istio --namespace trial --pods 10 > istio.yaml
 
 whichpod matrix --list
 
-The output says how to start the client and to read its result. The guide's set-ups, without Istio and with it, are kustomize folders: kubectl apply -k deploy/with-istio"""
+The output says how to start the client and to read its result. The guide's set-ups, without Istio and with
+it, are kustomize folders: kubectl apply -k deploy/with-istio"""
 
 _RESUME = '{"spec":{"suspend":false}}'
 

@@ -80,7 +80,7 @@ async def probe_service(
     by_peer = bool(plan.method) and not plan.identify
     known = target.known or service.known(by_peer=by_peer)
     aim = replace(
-        target, address=service.address(xds=xds), known=known, known_by=target.known_by or "resolved"
+        target, address=service.address(xds=xds), known=known, known_by=target.known_by or "endpoints"
     )
     longest = longest_s(plan)
     task = Task("probe", aim, plan, limit_s=longest, progress_s=PROGRESS_S)
@@ -139,7 +139,7 @@ async def probe_forwarded(
     # Through the tunnel every server looks alike: pods that say who they are, by name.
     known = target.known or service.known(by_peer=False)
     async with forwarded(cluster.api, endpoint.pod, service.namespace, service.target_port) as forward:
-        aim = replace(target, address=forward.address, known=known, known_by="resolved")
+        aim = replace(target, address=forward.address, known=known, known_by="endpoints")
         try:
             report = await probe_here(aim, plan)
         finally:

@@ -53,7 +53,7 @@ class Installation:
 
     @property
     def label(self) -> tuple[str, str]:
-        """What the namespace gets: a revision excludes `istio-injection` (istio.io, Installing the Sidecar)."""
+        """What the namespace gets: a revision excludes `istio-injection` (istio.io, Sidecar Injection)."""
         return (REVISION, self.revision) if self.revision else (INJECTION, "enabled")
 
     def check(self) -> None:

@@ -35,8 +35,10 @@ def printed(
 ) -> list[Document]:
     """The objects, in the order of application: the namespace, what the row is made of, its client's Job.
 
-    The Job is suspended: kubectl resumes it once the pods are ready. There is none where the client dials pods, whose addresses nobody knows ahead, or comes from outside by
-    port-forward. Sidecars are told to hold their pods and to end with the Job, which native ones don't mind.
+    The Job is suspended: kubectl resumes it once the pods are ready. There is none where the client dials
+    pods, whose addresses nobody knows ahead, or comes from outside by port-forward. Sidecars are told to hold
+    their pods and to end with the Job, which native ones don't mind.
+
     Raises UsageError for what needs Istio, with `istio` false.
     """
     meshed = client.meshed or client.via is Via.XDS

@@ -64,7 +64,7 @@ async def find_service(api: Api, name: str, namespace: str, port: str = "") -> F
     """
     document = await api.get(SERVICE, name, namespace)
     if document is None:
-        raise await _no_service(api, name, namespace)
+        raise await no_service(api, name, namespace)
     spec = document.get("spec") or {}
     if spec.get("type") == "ExternalName":
         raise UsageError(
@@ -149,7 +149,8 @@ def _target_port(slices: Iterable[Mapping[str, Any]], name: str) -> int | None:
     return None
 
 
-async def _no_service(api: Api, name: str, namespace: str) -> UsageError:
+async def no_service(api: Api, name: str, namespace: str) -> UsageError:
+    """There is no such Service: which ones are there."""
     if await api.get(NAMESPACE, namespace) is None:
         return UsageError(f"There is no namespace {namespace}.", fix="Say which with -n.")
     others = [_name(d) for d in await api.objects(SERVICE, namespace)]

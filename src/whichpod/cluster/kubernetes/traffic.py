@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -63,12 +63,17 @@ class Traffic:
         self._began: int | None = None
         self.source: Source | None = None
         """Which counters are read: those of the first pod that had any; pods must not differ in it."""
+        self.other_services: set[str] = set()
+        """Services that counters name instead, of which nothing was counted."""
+        self.plaintext: float = 0.0
+        """RPCs that sidecars took without mutual TLS: from clients outside the mesh."""
 
-    def observe(self, pod: PodId, text: str, now_ns: int) -> None:
+    def observe(self, pod: PodId, text: str, now_ns: int, *, new: bool | None = None) -> None:
         """Takes in a pod's metrics, in Prometheus' text format, read at that time.
 
-        A pod that was not there at the first round began at zero since. Counters that went down were begun
-        anew, as the pod's container was. Raises ClusterError where the text can't be read.
+        `new`: the pod began after the first round, so its counters are of that time too; None: it did if it
+        was not read at the first round. Counters that went down were begun anew, as the pod's container was.
+        Raises ClusterError where the text can't be read.
         """
         first_round = self._began is None or self._began == now_ns
         if self._began is None:
@@ -77,7 +82,7 @@ class Traffic:
         known = self._pods.get(pod.uid)
         if known is None:
             known = self._pods[pod.uid] = _Counters(pod, seen_ns=(now_ns - self._began, 0))
-            if first_round:
+            if first_round if new is None else not new:
                 known.last = {key: value for key, (_, value) in series.items()}
                 return
         known.seen_ns = (known.seen_ns[0], now_ns - self._began)
@@ -85,14 +90,22 @@ class Traffic:
             before = known.last.get(key, 0.0)
             gained = value - before if value >= before else value
             known.gained[status] = known.gained.get(status, 0.0) + gained
+            if dict(key).get("connection_security_policy") == "none":
+                self.plaintext += gained
             known.last[key] = value
 
     @property
     def tally(self) -> Tally:
         """What came since the first reading. Counters tell neither latency nor connections."""
+        return self.tally_of(self._pods)
+
+    def tally_of(self, uids: Container[str]) -> Tally:
+        """As `tally`, of these pods only."""
         tally = Tally()
         for counters in self._pods.values():
             pod = counters.pod
+            if pod.uid not in uids:
+                continue
             done = round(counters.gained.get(OK, 0.0))
             failed = round(sum(n for status, n in counters.gained.items() if status != OK))
             tally.done += done
@@ -135,7 +148,10 @@ class Traffic:
 
     def _counts(self, labels: Labels) -> bool:
         asked = labels.get("destination_service_name", "")
-        return not (self._service and asked and asked not in (self._service, "unknown"))
+        if not self._service or not asked or asked in (self._service, "unknown"):
+            return True
+        self.other_services.add(asked)
+        return False
 
 
 def _sidecar(labels: Labels) -> str:
@@ -173,6 +189,20 @@ _READERS: dict[Source, tuple[str, Callable[[Labels], str]]] = {
     Source.SERVER: ("grpc_server_handled_total", _server),
     Source.OPENTELEMETRY: ("rpc_server_duration_milliseconds_count", _opentelemetry),
 }
+_LINE = re.compile(
+    b"^(?:" + "|".join(name for name, _ in _READERS.values()).encode() + rb")[{ ][^\r\n]*", re.MULTILINE
+)
+
+
+def relevant(body: bytes) -> str:
+    """The lines of a pod's metrics that can matter: a sidecar has thousands of others."""
+    return b"".join(line + b"\n" for line in _LINE.findall(body)).decode(errors="replace")
+
+
+def telling(text: str) -> int:
+    """How telling the best counters in it are: an index into Source, beyond it where there are none."""
+    names = [name for name, _ in _READERS.values()]
+    return next((i for i, name in enumerate(names) if name in text), len(names))
 
 
 def _samples(text: str) -> dict[str, list[tuple[Labels, float]]]:
@@ -181,7 +211,7 @@ def _samples(text: str) -> dict[str, list[tuple[Labels, float]]]:
     wanted = {name for name, _ in _READERS.values()}
     found: dict[str, list[tuple[Labels, float]]] = {}
     try:
-        families: Iterable[Any] = text_string_to_metric_families(_relevant(text, wanted))
+        families: Iterable[Any] = text_string_to_metric_families(relevant(text.encode()))
         for family in families:
             for sample in family.samples:
                 if sample.name in wanted:
@@ -191,10 +221,3 @@ def _samples(text: str) -> dict[str, list[tuple[Labels, float]]]:
             f"A pod's metrics can't be read: {error}.", fix="They must be in Prometheus' text format."
         ) from None
     return found
-
-
-def _relevant(text: str, wanted: set[str]) -> str:
-    """A sidecar has thousands of lines; parsing all of them for each of 500 pods would take minutes."""
-    return "".join(
-        f"{line}\n" for line in text.splitlines() if line.partition("{")[0].partition(" ")[0] in wanted
-    )
