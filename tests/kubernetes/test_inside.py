@@ -294,7 +294,6 @@ def test_a_target_that_is_not_there_is_an_error_that_travels(do: str) -> None:
         (Task("probe", Target("xds:///echo:1"), Plan(requests=1)), "needs an xDS bootstrap"),
         (Task("bench", Target("xds:///echo:1"), Plan(requests=1)), "does not speak xDS"),
         (Task("bench", Target("127.0.0.1:1"), Plan(requests=0)), "--requests 0 makes no sense"),
-        (Task("bench", Target("127.0.0.1:1"), Plan(requests=1, method="a.B/C")), "What to send to a.B/C"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_words(task: Task | None, message: str) -> None:

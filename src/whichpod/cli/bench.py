@@ -150,7 +150,7 @@ def bench(
     from whichpod.cli.bench_call import aim_of, bytes_of, payload_of
     from whichpod.cli.bench_output import Outputs
 
-    _check_numbers(requests, rate, connections, streams, workers)
+    check_numbers(requests, rate, connections, streams, workers)
     if duration and requests is not None:
         raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
     if arrivals and rate is None:
@@ -180,14 +180,15 @@ def bench(
         aim_of(target, endpoints), tls=tls_of(tls, ca, cert, key, server_name), authority=authority
     )
     found = _run(with_backends(aim, backends), plan, connections, body)
-    _judge(found, expectation, thresholds)
+    judge_bench(found, expectation, thresholds)
     outputs.write(found)
     return exit_code(found)
 
 
-def _check_numbers(
+def check_numbers(
     requests: int | None, rate: float | None, connections: int | None, streams: int | None, workers: int
 ) -> None:
+    """Raises UsageError for one that isn't above zero, naming its option."""
     given = {
         "--requests": requests, "--rate": rate, "--connections": connections, "--streams": streams,
         "--workers": workers,
@@ -198,8 +199,9 @@ def _check_numbers(
 
 
 def _run(target: Target, plan: Plan, connections: int | None, body: bytes) -> Report:
-    from whichpod.cli.bench_call import addresses_of, call_of, unusable
+    from whichpod.cli.bench_call import addresses_of, unusable
     from whichpod.cli.bench_progress import bench_progress
+    from whichpod.cluster.calling import call_of
     from whichpod.load.run import bench as run_bench
     from whichpod.load.run import check
     from whichpod.model.metadata import wire_metadata
@@ -220,7 +222,8 @@ def _run(target: Target, plan: Plan, connections: int | None, body: bytes) -> Re
     return report
 
 
-def _judge(report: Report, expectation: Expectation | None, thresholds: list[Threshold]) -> None:
+def judge_bench(report: Report, expectation: Expectation | None, thresholds: list[Threshold]) -> None:
+    """Fills in the verdict, the diagnosis and what the thresholds say."""
     from whichpod.judge import judged
     from whichpod.judge.thresholds import check_thresholds
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import random
-import re
 from pathlib import Path
 
-from whichpod.load.call import Call, How, Identify, echo_call
 from whichpod.model.errors import TargetError, UsageError
 from whichpod.model.plan import MOST_PAYLOAD, Plan
 from whichpod.model.report import Report
 from whichpod.model.target import Target
-
-REFLECTION_S = 5.0
-"""Least time that reflection gets, however short the RPCs' deadline is."""
-_NUMBERS = re.compile(r"[1-9][0-9]{0,8}(\.[1-9][0-9]{0,8})*")
 
 
 def aim_of(target: str, endpoints: str) -> Target:
@@ -90,31 +83,6 @@ def payload_of(plan: Plan, payload: str, size: int) -> bytes:
     return random.Random(plan.seed).randbytes(size)  # noqa: S311 - not a secret
 
 
-def call_of(target: Target, plan: Plan, payload: bytes) -> Call:
-    """The plan's call; asks the server for the method's types where they are needed.
-
-    Raises UsageError for a method, data or field that it doesn't have, TargetError where it can't be asked.
-    """
-    if not plan.method:
-        return echo_call(payload)
-    how, _, name = plan.identify.partition(":")
-    numbers: tuple[int, ...] = ()
-    if how == "field" and _NUMBERS.fullmatch(name):
-        numbers = tuple(map(int, name.split(".")))
-    path, message = f"/{plan.method}", base64.b64decode(plan.message)
-    # An empty message is the same bytes whatever its type is.
-    if plan.data or (how == "field" and not numbers):
-        from whichpod.probe.reflection import learn
-
-        asking = dataclasses.replace(plan, deadline_s=max(plan.deadline_s, REFLECTION_S))
-        if numbers:
-            asking = dataclasses.replace(asking, identify="")
-        method = learn(target, asking)
-        path, numbers = method.path, numbers or method.numbers
-        message = message or method.request
-    return Call(path, message, Identify(_how(how), name.lower() if how != "field" else name, numbers))
-
-
 def unusable(report: Report) -> TargetError | None:
     """Why not one RPC could be done, where the target has no such method."""
     if report.tally.done or report.tally.failed != report.tally.statuses.get("UNIMPLEMENTED", -1):
@@ -128,10 +96,3 @@ def unusable(report: Report) -> TargetError | None:
         f"{at} answers gRPC, but has no echo service (UNIMPLEMENTED).",
         fix="Run `whichpod serve` there, or call a method that it has: --method package.Service/Method.",
     )
-
-
-def _how(how: str) -> How:
-    match how:
-        case "header" | "trailer" | "field" | "peer":
-            return how
-    return "servers"

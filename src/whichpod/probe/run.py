@@ -110,6 +110,9 @@ class _Run:
         cpu_from: float | None = None
         try:
             self._watch([self._thread(self._prepare)])
+            if self._stop.is_set():
+                # Set before anything began, or in the moment that nobody looked.
+                self._giving_up.set()
             if not self._giving_up.is_set():
                 self._recorder.begin()
                 cpu_from = time.process_time()

@@ -68,6 +68,9 @@ def watch(
     if not 0 <= metrics_port <= 65535:
         raise UsageError(f"--metrics-port {metrics_port} is no port.", fix="It takes 1 to 65535.")
     expectation = expectation_of(expect, tolerance, confidence)
+    from whichpod.cluster.kubernetes.observed import check
+
+    check(expectation)
 
     async def run(each: Callable[[Round], None]) -> Round:
         from whichpod.cluster.kubernetes.api import Api
@@ -89,10 +92,12 @@ def watch(
 @contextmanager
 def _rounds(expectation: Expectation | None, *, quiet: bool) -> Iterator[Callable[[Round], None]]:
     """Where each round is told: a table that changes on a terminal, a line in a pipe."""
+    from whichpod.cluster.kubernetes.observed import conclude
     from whichpod.report.console import block, err
 
     console = err()
     if console.is_terminal and not quiet:
+        from rich.console import Group
         from rich.live import Live
 
         from whichpod.report.traffic_terminal import traffic_table
@@ -100,39 +105,29 @@ def _rounds(expectation: Expectation | None, *, quiet: bool) -> Iterator[Callabl
         with Live(console=console, transient=True, auto_refresh=False) as live:
 
             def show(now: Round) -> None:
-                live.update(
-                    traffic_table(now.report, now.source or "", now.unread, block(console)), refresh=True
+                table = traffic_table(
+                    conclude(now, expectation), now.source or "", now.unread, block(console)
                 )
+                verdict = now.report.verdict
+                said = verdict.sentence if verdict else ""
+                live.update(Group(table, f"round {now.number}: {said}"), refresh=True)
 
             yield show
         return
 
     def line(now: Round) -> None:
         if not quiet:
-            _judge(now, expectation)
-            verdict = now.report.verdict
+            verdict = conclude(now, expectation).verdict
             said = verdict.headline if verdict and now.report.tally.done else "nothing came yet"
             print(f"round {now.number}: {now.report.tally.done} RPCs, {said}", file=sys.stderr)
 
     yield line
 
 
-def _judge(now: Round, expectation: Expectation | None) -> None:
-    from whichpod.judge import judge
-
-    report = now.report
-    report.verdict = judge(
-        report.tally,
-        report.target,
-        report.plan,
-        expectation,
-        interrupted=report.end_reason == "interrupted",
-    )
-
-
 def _finish(last: Round, expectation: Expectation | None, *, as_json: bool) -> int:
-    _judge(last, expectation)
-    report = last.report
+    from whichpod.cluster.kubernetes.observed import conclude
+
+    report = conclude(last, expectation)
     report.environment["counters"] = last.source or "none"
     if as_json:
         print(report.to_text())
@@ -144,6 +139,8 @@ def _finish(last: Round, expectation: Expectation | None, *, as_json: bool) -> i
     sys.stdout.flush()
     if report.end_reason == "interrupted":
         return ExitCode.INTERRUPTED
+    if last.lost:
+        return last.lost.exit_code
     if not report.tally.done:
         return ExitCode.INCONCLUSIVE
     if report.verdict is None or report.verdict.outcome is None:

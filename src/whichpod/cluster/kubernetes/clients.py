@@ -139,11 +139,22 @@ class Clients:
             alive = [c for c in self._clients.values() if not c.outcome]
             if all(c.waits for c in alive):
                 if alive:
-                    await at_gate([c.name for c in alive])
+                    await self._open(at_gate, [c.name for c in alive])
                 break
             await self._change(None)
         while not self._over:
             await self._change(None)
+
+    async def _open(self, at_gate: Callable[[list[str]], Awaitable[None]], names: list[str]) -> None:
+        try:
+            await at_gate(names)
+        except ClusterError:
+            # Clients that were lost meanwhile say more than that they can't be told.
+            deadline = time.monotonic() + LOOK_S
+            while not self._over and time.monotonic() < deadline:
+                await self._change(deadline - time.monotonic())
+            if not self._over:
+                raise
 
     async def _change(self, within_s: float | None) -> None:
         try:

@@ -6,7 +6,6 @@ to its log (`result`). SIGTERM ends it early: it reports what there is. See `tas
 
 from __future__ import annotations
 
-import dataclasses
 import http.client
 import os
 import signal
@@ -58,11 +57,7 @@ def _run(environment: Mapping[str, str], stop: threading.Event) -> Report:
 
     task = Task.of_env(environment)
     index = environment.get(INDEX, "0")
-    if task.plan.seed and index.isdigit():
-        # Workers with the same seed would all send at the same times.
-        task = dataclasses.replace(
-            task, plan=dataclasses.replace(task.plan, seed=task.plan.seed + int(index))
-        )
+    task = task.part(int(index) if index.isdigit() else 0)
     await_sidecar(environment.get(READY, "").split(), task.ready_s, stop)
     timer = threading.Timer(task.limit_s, stop.set) if task.limit_s > 0 else None
     if timer:
@@ -107,13 +102,16 @@ def _bench(task: Task, stop: threading.Event) -> Report:
 
     if task.target.address.startswith("xds:"):
         raise UsageError("The load engine does not speak xDS.", fix="Probe it, or name the Service by DNS.")
-    if task.plan.method and task.call is None:
-        raise UsageError(f"What to send to {task.plan.method} was not said.", fix="The task needs its call.")
     addresses = reachable(task.target.address)
+    call = task.call
+    if call is None and task.plan.method:
+        from whichpod.cluster.calling import call_of
+
+        call = call_of(task.target, task.plan, b"")
     return bench(
         task.target,
         task.plan,
-        task.call,
+        call,
         addresses=addresses,
         progress=_teller(task.progress_s),
         stop=stop,

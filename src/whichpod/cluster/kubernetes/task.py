@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from whichpod.load.call import Call, Identify
@@ -47,6 +47,21 @@ class Task:
     """How long a sidecar may take to get ready."""
     gate: int = 0
     """Port at which it waits, once it is ready, until it is told to begin (`gate`); 0: it begins at once."""
+    workers: int = 1
+    """Clients that share the plan, each with its part of the RPCs, and of the rate."""
+
+    def part(self, index: int) -> Task:
+        """What the client of that number does, from 0 on. Together they do all of the plan."""
+        plan = self.plan
+        if self.workers > 1:
+            rate = plan.rate / self.workers if plan.rate else plan.rate
+            requests = plan.requests
+            if requests is not None:
+                requests = requests // self.workers + (index < requests % self.workers)
+            plan = replace(plan, rate=rate, requests=requests)
+        # Workers with the same seed would all send at the same times.
+        seed = plan.seed + index if plan.seed else 0
+        return replace(self, plan=replace(plan, seed=seed), workers=1)
 
     def env(self) -> dict[str, str]:
         """As a container's environment. Raises UsageError where that is more than a variable holds."""
@@ -77,7 +92,15 @@ class Task:
         if self.call:
             call = _SaidCall(self.call.path, b64encode(self.call.message).decode(), self.call.identify)
         said = _Said(
-            self.do, self.target, self.plan, call, self.limit_s, self.progress_s, self.ready_s, self.gate
+            self.do,
+            self.target,
+            self.plan,
+            call,
+            self.limit_s,
+            self.progress_s,
+            self.ready_s,
+            self.gate,
+            self.workers,
         )
         found: dict[str, Any] = to_json(said)
         return found
@@ -90,7 +113,15 @@ class Task:
         if said.call:
             call = Call(said.call.path, b64decode(said.call.message), said.call.identify)
         return cls(
-            said.do, said.target, said.plan, call, said.limit_s, said.progress_s, said.ready_s, said.gate
+            said.do,
+            said.target,
+            said.plan,
+            call,
+            said.limit_s,
+            said.progress_s,
+            said.ready_s,
+            said.gate,
+            said.workers,
         )
 
 
@@ -112,3 +143,4 @@ class _Said:
     progress_s: float
     ready_s: float
     gate: int
+    workers: int = 1
