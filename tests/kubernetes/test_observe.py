@@ -14,7 +14,8 @@ from tests.kubernetes.standin import ApiServer, Fault
 from whichpod.cli.main import run
 from whichpod.cluster.kubernetes.api import Api
 from whichpod.cluster.kubernetes.errors import ForbiddenError
-from whichpod.cluster.kubernetes.observe import Metrics, Observer, Round, observe, place
+from whichpod.cluster.kubernetes.observe import Metrics, Observer, Round, observe
+from whichpod.cluster.kubernetes.scrape import Scrape, scrape_of
 from whichpod.cluster.kubernetes.service import FoundService, find_service
 from whichpod.cluster.kubernetes.traffic import Source
 from whichpod.judge import judge
@@ -28,6 +29,7 @@ destination_service_name="other"}} 99999
 """
 
 
+ISTIOS = Scrape(15020, "/stats/prometheus", merged=True)
 METRICS_PORT = {"name": "metrics", "containerPort": 9090}
 
 
@@ -247,22 +249,24 @@ async def test_cancelled_it_tells_what_there_is(server: ApiServer, tmp_path: Pat
 @pytest.mark.parametrize(
     ("pod", "metrics", "where"),
     [
-        ({"containers": [{"name": "istio-proxy"}]}, Metrics(), (15020, "/stats/prometheus")),
-        ({"containers": [{"name": "istio-proxy"}]}, Metrics(9, "/m"), (9, "/m")),
-        ({"containers": [{"name": "x", "ports": [METRICS_PORT]}]}, Metrics(), (9090, "/metrics")),
+        ({"containers": [{"name": "istio-proxy"}]}, Metrics(), ISTIOS),
+        ({"containers": [{"name": "istio-proxy"}]}, Metrics(9, "/m"), Scrape(9, "/m", merged=True)),
+        ({"containers": [{"name": "x", "ports": [METRICS_PORT]}]}, Metrics(), Scrape(9090)),
         ({"containers": [{"name": "x"}]}, Metrics(), None),
     ],
 )  # fmt: skip
-def test_where_metrics_are(pod: dict[str, Any], metrics: Metrics, where: tuple[int, str] | None) -> None:
-    assert place({"metadata": {}, "spec": pod}, metrics) == where
+def test_where_metrics_are(pod: dict[str, Any], metrics: Metrics, where: Scrape | None) -> None:
+    assert scrape_of({"metadata": {}, "spec": pod}, metrics) == where
 
 
 def test_annotations_say_where_metrics_are() -> None:
     annotations = {"prometheus.io/port": "8000", "prometheus.io/path": "/prom"}
     pod = {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "x"}]}}
-    assert place(pod, Metrics()) == (8000, "/prom")
+    assert scrape_of(pod, Metrics()) == Scrape(8000, "/prom")
+    annotations["prometheus.io/scheme"] = "https"
+    assert scrape_of(pod, Metrics()) == Scrape(8000, "/prom", https=True)
     annotations["prometheus.io/port"] = "many"
-    assert place(pod, Metrics()) is None
+    assert scrape_of(pod, Metrics()) is None
 
 
 def test_the_command(server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from whichpod.model.report import Report
 from whichpod.report.console import block
-from whichpod.report.terminal import BAR, print_verdict
+from whichpod.report.terminal import BAR, print_diagnosis, print_verdict
 
 MOST_ROWS = 40
 """Pods that a table shows; the busiest of them."""
@@ -22,6 +22,8 @@ def print_traffic(console: Console, report: Report, source: str, unread: Mapping
     if report.verdict:
         console.print()
         print_verdict(console, report.verdict)
+    if report.diagnosis:
+        print_diagnosis(console, report.diagnosis)
     if report.end_reason == "interrupted":
         console.print(Text("Interrupted: this is what came so far.", "yellow"))
 

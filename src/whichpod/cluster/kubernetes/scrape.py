@@ -19,6 +19,8 @@ it, so it answers without mutual TLS too (istio.io, Ports used by Istio)."""
 ANNOTATION = "prometheus.io/"
 """What Prometheus' usual configuration for Kubernetes goes by: prometheus.io/port, path and scheme."""
 PATH = "/metrics"
+_NAMES = ("metrics", "http-metrics", "prometheus", "monitoring", "http-prom", "http-monitoring")
+"""Of container ports that give metrics, by custom."""
 AT_ONCE = 16
 """Pods that are read at a time."""
 WITHIN_S = 5.0
@@ -28,27 +30,40 @@ _PORTS = range(1, 65_536)
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where pods' metrics are, as the user says it; a port of 0: wherever the pod says."""
+
+    port: int = 0
+    path: str = PATH
+
+
+@dataclass(frozen=True, slots=True)
 class Scrape:
     """Where a pod's metrics are."""
 
     port: int
     path: str = PATH
     https: bool = False
-    sidecar: bool = False
+    merged: bool = False
+    """They may be a sidecar's: its own endpoint, or one that the user named."""
 
 
-def scrape_of(pod: Mapping[str, Any], port: int = 0, path: str = "") -> Scrape | None:
-    """Where a pod's metrics are; None where nothing says. `port` and `path` come before what the pod says."""
+def scrape_of(pod: Mapping[str, Any], metrics: Metrics) -> Scrape | None:
+    """Where a pod's metrics are: the user's word, the sidecar's, the pod's own; None where nothing says."""
     annotations = pod["metadata"].get("annotations") or {}
-    if port:
-        return Scrape(port, path or PATH, annotations.get(f"{ANNOTATION}scheme") == "https")
-    if has_sidecar(pod):
-        return Scrape(SIDECAR_PORT, SIDECAR_PATH, sidecar=True)
-    said = str(annotations.get(f"{ANNOTATION}port", ""))
-    if not said.isdecimal() or int(said) not in _PORTS:
-        return None
     https = annotations.get(f"{ANNOTATION}scheme") == "https"
-    return Scrape(int(said), path or str(annotations.get(f"{ANNOTATION}path") or PATH), https)
+    if metrics.port:
+        return Scrape(metrics.port, metrics.path, https, merged=True)
+    if has_sidecar(pod):
+        return Scrape(SIDECAR_PORT, SIDECAR_PATH, merged=True)
+    said = str(annotations.get(f"{ANNOTATION}port", ""))
+    if said.isdecimal() and int(said) in _PORTS:
+        return Scrape(int(said), str(annotations.get(f"{ANNOTATION}path") or metrics.path), https)
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        for port in container.get("ports") or ():
+            if port.get("name") in _NAMES:
+                return Scrape(int(port["containerPort"]), metrics.path, https)
+    return None
 
 
 async def read_all(
@@ -75,14 +90,14 @@ async def read_all(
                     )
                 texts[pod] = relevant(body)
             except TimeoutError:
-                failures[pod] = f"no answer from port {scrape.port} within {WITHIN_S:g} s"
+                failures[pod] = f"port {scrape.port}: no answer within {WITHIN_S:g} s"
             except ForbiddenError as e:
                 forbidden.append(e)
-                failures[pod] = e.message
+                failures[pod] = f"port {scrape.port}: {e.message}"
             except ClusterLostError:
                 raise
             except ClusterError as e:
-                failures[pod] = e.message
+                failures[pod] = f"port {scrape.port}: {e.message}"
 
     tasks = [asyncio.create_task(one(pod, scrape)) for pod, scrape in scrapes.items()]
     try:
