@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.kubernetes.deployed import written
 from tests.kubernetes.standin import Fault
 from tests.kubernetes.standin.fixture import IMAGE, StandIn, cluster
 from whichpod.cluster.kubernetes.cluster import KubernetesCluster
@@ -264,6 +265,32 @@ async def test_a_quick_look_survives_a_rough_server(here: StandIn) -> None:
     dropping.join()
     assert found.rows[0].outcome == "passed", found.rows[0].reason
     assert [fault.times for fault in faults] == [0] * len(faults)
+
+
+async def test_the_rights_of_deploy_are_enough(here: StandIn) -> None:
+    """A run in the namespace that deploy/rbac.yaml makes, with the rights that it grants and no more."""
+    found = written("rbac.yaml")
+    home = next(d for d in found if d["kind"] == "Namespace")
+    here.server.store.create(home)
+    roles = {d["metadata"]["name"] + d["kind"]: d["rules"] for d in found if "rules" in d}
+    here.server.rules = [
+        *({**rule, "namespace": "whichpod"} for rule in roles["whichpod-runClusterRole"]),
+        *roles["whichpod-factsClusterRole"],
+        *({**rule, "namespace": "kube-system"} for rule in roles["whichpod-factsRole"]),
+    ]
+    rows = "clusterip", "istio-least-request", "istio-port-forward"
+    result = await matrix(here, *rows, namespace="whichpod")
+    assert [row.outcome for row in result.rows] == ["passed"] * 3, [row.reason for row in result.rows]
+    refused = {f"{r.method} {r.path}" for r in here.server.requests if r.status == 403}
+    # What can't be read stays unknown, and who may not list a kind has made none of it.
+    assert {path.rpartition("/")[2] for path in refused} <= {
+        "daemonsets",
+        "deployments",
+        "secrets",
+        "serviceaccounts",
+        "poddisruptionbudgets",
+    }
+    assert here.server.store.objects("Deployment", "whichpod") == []
 
 
 def is_server(pod: dict[str, Any]) -> bool:
