@@ -25,6 +25,14 @@ from typing import TYPE_CHECKING, Any
 from whichpod.version import __version__
 
 if TYPE_CHECKING:
+    from whichpod.cluster.kubernetes.api import Api as KubernetesApi
+    from whichpod.cluster.kubernetes.cluster import KubernetesCluster
+    from whichpod.cluster.kubernetes.distributed import Load
+    from whichpod.cluster.kubernetes.distributed import bench as bench_service
+    from whichpod.cluster.kubernetes.errand import probe_service
+    from whichpod.cluster.kubernetes.observe import observe as observe_service
+    from whichpod.cluster.kubernetes.service import find_service
+    from whichpod.cluster.kubernetes.settings import Settings as KubernetesSettings
     from whichpod.cluster.loopback import LoopbackCluster
     from whichpod.cluster.protocol import Client, Cluster, Lab
     from whichpod.echo.fast.server import FastServer
@@ -38,7 +46,14 @@ if TYPE_CHECKING:
     from whichpod.load.run import bench as run_bench
     from whichpod.manifest.bundle import Bundle
     from whichpod.manifest.load import load as load_manifests
-    from whichpod.model.errors import LabError, ManifestError, TargetError, UsageError, WhichpodError
+    from whichpod.model.errors import (
+        ClusterError,
+        LabError,
+        ManifestError,
+        TargetError,
+        UsageError,
+        WhichpodError,
+    )
     from whichpod.model.expectation import Expectation, parse_expectation
     from whichpod.model.histogram import Histogram
     from whichpod.model.plan import Arrivals, Plan
@@ -63,35 +78,41 @@ if TYPE_CHECKING:
 _WHERE = {
     "Arrivals": "model.plan", "Backend": "model.target", "Balance": "model.verdict",
     "Bundle": "manifest.bundle", "Call": "load.call", "Client": "cluster.protocol",
-    "Cluster": "cluster.protocol", "Diagnosis": "model.verdict", "EchoServer": "echo.server",
-    "Expectation": "model.expectation", "FastServer": "echo.fast.server",
-    "Histogram": "model.histogram", "Identify": "load.call",
-    "Identity": "echo.identity", "Lab": "cluster.protocol", "LabError": "model.errors",
-    "LoadProgress": "load.progress", "LoopbackCluster": "cluster.loopback", "ManifestError": "model.errors",
-    "Matrix": "model.report", "MatrixOptions": "scenarios.run:Options", "Observation": "model.tally",
-    "Plan": "model.plan", "Report": "model.report", "Row": "model.report", "Scenario": "scenarios.scenario",
+    "Cluster": "cluster.protocol", "ClusterError": "model.errors", "Diagnosis": "model.verdict",
+    "EchoServer": "echo.server", "Expectation": "model.expectation", "FastServer": "echo.fast.server",
+    "Histogram": "model.histogram", "Identify": "load.call", "Identity": "echo.identity",
+    "KubernetesApi": "cluster.kubernetes.api:Api", "KubernetesCluster": "cluster.kubernetes.cluster",
+    "KubernetesSettings": "cluster.kubernetes.settings:Settings", "Lab": "cluster.protocol",
+    "LabError": "model.errors", "Load": "cluster.kubernetes.distributed", "LoadProgress": "load.progress",
+    "LoopbackCluster": "cluster.loopback", "ManifestError": "model.errors", "Matrix": "model.report",
+    "MatrixOptions": "scenarios.run:Options", "Observation": "model.tally", "Plan": "model.plan",
+    "Report": "model.report", "Row": "model.report", "Scenario": "scenarios.scenario",
     "ServerSettings": "echo.server", "Tally": "model.tally", "Target": "model.target",
     "TargetError": "model.errors", "Threshold": "model.threshold", "Tls": "model.target",
     "UsageError": "model.errors", "Verdict": "model.verdict", "WhichpodError": "model.errors",
-    "bench_csv": "report.bench_csv", "bench_markdown": "report.bench_markdown", "hgrm": "report.hgrm",
-    "check_thresholds": "judge.thresholds", "consecutive": "probe.endpoints", "diagnose": "judge",
-    "echo_call": "load.call", "judge_tally": "judge:judge", "judged": "judge",
-    "known_backends": "probe.resolve", "load_manifests": "manifest.load:load",
+    "bench_csv": "report.bench_csv", "bench_markdown": "report.bench_markdown",
+    "bench_service": "cluster.kubernetes.distributed:bench", "check_thresholds": "judge.thresholds",
+    "consecutive": "probe.endpoints", "diagnose": "judge", "echo_call": "load.call",
+    "find_service": "cluster.kubernetes.service", "hgrm": "report.hgrm", "judge_tally": "judge:judge",
+    "judged": "judge", "known_backends": "probe.resolve", "load_manifests": "manifest.load:load",
     "load_scenarios": "scenarios.scenario:scenarios", "matrix_junit": "report.junit",
-    "matrix_markdown": "report.markdown", "parse_endpoints": "probe.endpoints",
-    "parse_expectation": "model.expectation", "parse_threshold": "model.threshold",
+    "matrix_markdown": "report.markdown", "observe_service": "cluster.kubernetes.observe:observe",
+    "parse_endpoints": "probe.endpoints", "parse_expectation": "model.expectation",
+    "parse_threshold": "model.threshold", "probe_service": "cluster.kubernetes.errand",
     "run_bench": "load.run:bench", "run_matrix": "scenarios.run", "run_probe": "probe.run:probe",
 }  # fmt: skip
 
 __all__ = [
-    "Arrivals", "Backend", "Balance", "Bundle", "Call", "Client", "Cluster", "Diagnosis", "EchoServer",
-    "Expectation", "FastServer", "Histogram", "Identify", "Identity", "Lab", "LabError", "LoadProgress",
-    "LoopbackCluster", "ManifestError", "Matrix", "MatrixOptions", "Observation", "Plan", "Report", "Row",
-    "Scenario", "ServerSettings", "Tally", "Target", "TargetError", "Threshold", "Tls", "UsageError",
-    "Verdict", "WhichpodError", "__version__", "bench_csv", "bench_markdown", "check_thresholds",
-    "consecutive", "diagnose", "echo_call", "hgrm", "judge_tally", "judged", "known_backends",
-    "load_manifests", "load_scenarios", "matrix_junit", "matrix_markdown", "parse_endpoints",
-    "parse_expectation", "parse_threshold", "run_bench", "run_matrix", "run_probe",
+    "Arrivals", "Backend", "Balance", "Bundle", "Call", "Client", "Cluster", "ClusterError", "Diagnosis",
+    "EchoServer", "Expectation", "FastServer", "Histogram", "Identify", "Identity", "KubernetesApi",
+    "KubernetesCluster", "KubernetesSettings", "Lab", "LabError", "Load", "LoadProgress", "LoopbackCluster",
+    "ManifestError", "Matrix", "MatrixOptions", "Observation", "Plan", "Report", "Row", "Scenario",
+    "ServerSettings", "Tally", "Target", "TargetError", "Threshold", "Tls", "UsageError", "Verdict",
+    "WhichpodError", "__version__", "bench_csv", "bench_markdown", "bench_service", "check_thresholds",
+    "consecutive", "diagnose", "echo_call", "find_service", "hgrm", "judge_tally", "judged",
+    "known_backends", "load_manifests", "load_scenarios", "matrix_junit", "matrix_markdown",
+    "observe_service", "parse_endpoints", "parse_expectation", "parse_threshold", "probe_service",
+    "run_bench", "run_matrix", "run_probe",
 ]  # fmt: skip
 
 
