@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
 
 import pytest
 
@@ -341,8 +342,9 @@ def test_workers_wait_at_a_gate_until_they_are_told(server: str) -> None:
     assert [read_result(log.splitlines()).tally.done for log in logs] == [10, 10]
 
 
-def test_told_to_end_at_its_gate_it_has_an_empty_report(server: str) -> None:
-    with client(Task("probe", Target(server), Plan(requests=10), gate=closed_port())) as process:
+@pytest.mark.parametrize("do", ["probe", "bench"])
+def test_told_to_end_at_its_gate_it_has_an_empty_report(server: str, do: Literal["probe", "bench"]) -> None:
+    with client(Task(do, Target(server), Plan(requests=10), gate=closed_port())) as process:
         at_its_gate(process)
         process.terminate()
         log, _ = process.communicate(timeout=30)

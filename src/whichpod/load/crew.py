@@ -104,11 +104,13 @@ class Crew:
         jobs: Sequence[Job],
         progress: Callable[[LoadProgress], None] | None,
         stop: threading.Event,
+        gate: Callable[[], None] | None = None,
     ) -> None:
         self._jobs = jobs
         self._plan = jobs[0].plan
         self._progress = progress
         self._stop = stop
+        self._gate = gate
         self._members: list[_Member] = []
         self._selector = selectors.DefaultSelector()
         self.interrupted = False
@@ -157,6 +159,11 @@ class Crew:
         if not self._until(lambda member: member.ready is not None, time.monotonic() + PREPARE_S):
             return
         self._check_ready()
+        if self._gate:
+            self._gate()
+            if self._stop.is_set():
+                self.interrupt()
+                return
         begin = time.monotonic_ns() + START_NS
         self._measured_ns = begin + round(self._plan.warmup_s * 1e9)
         for member in self._members:

@@ -37,20 +37,22 @@ def bench(
     addresses: Sequence[str],
     progress: Callable[[LoadProgress], None] | None = None,
     stop: threading.Event | None = None,
+    gate: Callable[[], None] | None = None,
 ) -> Report:
     """Loads `addresses` (IP:port, [v6]:port or unix:/path, each a server or a balancer) by the plan and
     returns what was measured, not judged. RPCs go round robin over the addresses, `plan.connections` to each
     with `plan.concurrency` streams. Without a call it is the echo service's, with `plan.payload_size` bytes.
 
     Set `stop`, or raise KeyboardInterrupt in the calling thread, and the report of what there is comes with
-    the end reason "interrupted".
+    the end reason "interrupted". `gate` is called once all connections are up, and the run begins when it
+    returns: so that runs in several places begin together.
 
     Raises UsageError, before anything starts, for a plan, address, TLS file or metadata that makes no sense;
     TargetError where no connection comes up, or no RPC could be done for want of one.
     """
     jobs = jobs_of(target, plan, call or echo_call(bytes(plan.payload_size)), addresses)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    with Crew(jobs, progress, stop or threading.Event()) as crew:
+    with Crew(jobs, progress, stop or threading.Event(), gate) as crew:
         try:
             crew.run()
         except KeyboardInterrupt:

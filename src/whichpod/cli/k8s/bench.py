@@ -51,6 +51,8 @@ whichpod k8s bench cart -n shop --workers 2 --method shop.v1.Cart/Get --data '{"
 
 whichpod k8s bench echo -n shop --workers 4 --mesh outside --connections 5 --expect even
 
+whichpod k8s bench dns:///cart.example.com:443 --tls --workers 3 --method shop.v1.Cart/Get
+
 --rate and --requests are of all workers together; --connections and --streams are each worker's own."""
 
 DURATION, WARMUP = "10s", "1s"
@@ -63,7 +65,9 @@ def main(argv: list[str]) -> int:
 
 
 def bench(
-    service: Annotated[str, typer.Argument(help="The Service.")],
+    service: Annotated[
+        str, typer.Argument(help="The Service, or an address as the workers reach it: dns:///name:port.")
+    ],
     *,
     namespace: ServiceNamespace = "",
     port: ServicePort = "",
@@ -133,7 +137,7 @@ def bench(
 ) -> int:
     """Load a Service from many pods at once; one report: per server, share, rate, errors, latencies."""
     from whichpod.cli.bench import check_numbers, exit_code, judge_bench
-    from whichpod.cli.bench_call import bytes_of, payload_of, unusable
+    from whichpod.cli.bench_call import aim_of, bytes_of, payload_of, unusable
     from whichpod.cli.bench_output import Outputs
 
     check_numbers(requests, rate, connections, streams, workers)
@@ -162,7 +166,16 @@ def bench(
     outputs = Outputs(json, report, {})
     outputs.check()
     place, timeout_s = mesh_of(mesh), parse_duration(ready_timeout, "--ready-timeout")
-    target = with_backends(Target(service, tls=Tls() if tls else None, authority=authority), backends)
+    # No Service's name has one of these.
+    by_address = ":" in service or "/" in service
+    if by_address and (namespace or port):
+        raise UsageError(
+            f"{service} is an address; --namespace and --port belong to a Service.", fix="Leave them out."
+        )
+    aim = aim_of(service, "") if by_address else Target(service)
+    target = with_backends(
+        dataclasses.replace(aim, tls=Tls() if tls else None, authority=authority), backends
+    )
     access = Access(kubeconfig, context, from_namespace, image, pull_policy, keep)
 
     async def run(says: Callable[[str], None]) -> Report:
@@ -171,7 +184,9 @@ def bench(
         from whichpod.load.call import echo_call
 
         async with opened_kubernetes(access, says) as cluster:
-            found = await find_service(cluster.api, service, namespace or cluster.api.namespace, port)
+            found = None
+            if not by_address:
+                found = await find_service(cluster.api, service, namespace or cluster.api.namespace, port)
             call = None if plan.method else echo_call(body)
             load = distributed.Load(found, target, plan, call, workers, place, timeout_s)
             return await distributed.bench(

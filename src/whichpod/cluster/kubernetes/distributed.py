@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from whichpod.cluster.kubernetes.api import Api
 from whichpod.cluster.kubernetes.clients import Clients, Outcome
 from whichpod.cluster.kubernetes.cluster import KubernetesCluster
 from whichpod.cluster.kubernetes.errand import Mesh, home_of, meshed
+from whichpod.cluster.kubernetes.gate import LONGEST_S
 from whichpod.cluster.kubernetes.jobs import GRACE_S, client_job
+from whichpod.cluster.kubernetes.kinds import POD
 from whichpod.cluster.kubernetes.lab import PROGRESS_S, longest_s
 from whichpod.cluster.kubernetes.names import INJECT
 from whichpod.cluster.kubernetes.service import FoundService
@@ -31,17 +34,20 @@ GATE = 15999
 """Where workers wait to be told to begin: none of Istio's own (istio.io, Ports used by Istio)."""
 MOST_WORKERS = 500
 LEAD_S = 1.0
-"""Workers begin so long after the first was told, at least; telling one takes some hundredths of a second."""
-TELL_S = 0.1
-"""What telling one may take; the lead grows with the number of workers."""
+"""Workers begin so long after the first was told, at least; with many, or a slow API server, it is more."""
 AT_ONCE = 16
+"""Workers that are told at a time."""
+_PAUSE_S = 0.1
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Load:
     """What a distributed run is made of."""
 
-    service: FoundService
+    service: FoundService | None
+    """None: the target's own address is loaded."""
     target: Target
     plan: Plan
     """Of all workers together: requests and rate are divided among them, connections are each one's own."""
@@ -86,16 +92,7 @@ async def bench(
     inside = meshed(cluster, load.mesh)
     facts, settings = cluster.facts, cluster.settings
     service = load.service
-    known = load.target.known or service.known(by_peer=bool(load.plan.method) and not load.plan.identify)
-    address = service.address()
-    aim = replace(
-        load.target,
-        address=address,
-        # The engine dials what the name stands for, and the name is what proxies route by.
-        authority=load.target.authority or address.rpartition("/")[2],
-        known=known,
-        known_by=load.target.known_by or "endpoints",
-    )
+    aim = _aim(load, service) if service else load.target
     longest = longest_s(load.plan)
     waiting = load.ready_timeout_s
     task = Task(
@@ -120,26 +117,46 @@ async def bench(
         )
         if not facts.istio:
             del job["spec"]["template"]["metadata"]["labels"][INJECT]
-        told = _Progress(progress)
+        told = Heard(progress)
         clients = Clients(
             cluster.api,
             job,
             meshed=inside,
             ready_timeout_s=load.ready_timeout_s,
             says=says,
-            progress=told.heard if progress else None,
+            progress=told.heard,
         )
         outcomes = await clients.run(at_gate=_opener(cluster.api, home.name, load, says))
-    report = merged(aim, load.plan, outcomes, load.workers)
+    report = merged(aim, load.plan, outcomes, load.workers, told.ended)
     report.environment |= cluster.environment() | {
         "client": f"{load.workers} pods of a Job" + (" in the mesh" if inside else ""),
-        "service": f"{service.name}.{service.namespace}:{service.port}",
     }
+    if service:
+        report.environment["service"] = f"{service.name}.{service.namespace}:{service.port}"
     return report
 
 
-def merged(target: Target, plan: Plan, outcomes: Sequence[Outcome], workers: int) -> Report:
-    """One report of what the workers reported. Raises the first one's error where none did.
+def _aim(load: Load, service: FoundService) -> Target:
+    target, plan, address = load.target, load.plan, service.address()
+    return replace(
+        target,
+        address=address,
+        # The engine dials what the name stands for, and the name is what proxies route by.
+        authority=target.authority or address.rpartition("/")[2],
+        known=target.known or service.known(by_peer=bool(plan.method) and not plan.identify),
+        known_by=target.known_by or "endpoints",
+    )
+
+
+def merged(
+    target: Target,
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    workers: int,
+    heard: Mapping[int, int] | None = None,
+) -> Report:
+    """One report of what the workers reported; `heard` is how many RPCs each last said to have ended.
+    Raises the first one's error where none reported.
 
     Connections and channels keep apart: those of two workers may have the same numbers.
     """
@@ -151,14 +168,14 @@ def merged(target: Target, plan: Plan, outcomes: Sequence[Outcome], workers: int
         raise error
     tally = Tally()
     loads: list[WorkerLoad] = []
-    for outcome, report in reports:
-        tally.merge(_numbered(report.tally, outcome.index))
-        loads += report.saturation.workers
-    for outcome in outcomes:
-        if outcome.error:
-            loads.append(WorkerLoad(lost=True, cause=f"{outcome.pod}: {_brief(outcome.error.message)}"))
-    for number in range(len(outcomes), workers):
-        loads.append(WorkerLoad(lost=True, cause=f"worker {number + 1} never ran"))
+    by_index = {outcome.index: outcome for outcome in outcomes}
+    for index in range(workers):
+        outcome = by_index.get(index)
+        if outcome and outcome.report:
+            tally.merge(_numbered(outcome.report.tally, index))
+            loads += outcome.report.saturation.workers or (WorkerLoad(),)
+        else:
+            loads.append(_lost(outcome, (heard or {}).get(index, 0)))
     errors = [r.evidence.first_error for _, r in reports if r.evidence.first_error]
     ends = {report.end_reason for _, report in reports}
     reason: EndReason = "completed"
@@ -168,7 +185,7 @@ def merged(target: Target, plan: Plan, outcomes: Sequence[Outcome], workers: int
         reason = "target failed"
     return Report(
         target,
-        plan,
+        replace(plan, workers=workers),
         tally,
         evidence=Evidence(
             resolved=tuple(dict.fromkeys(a for _, r in reports for a in r.evidence.resolved)),
@@ -205,6 +222,15 @@ def _environment(all_of_them: Sequence[Mapping[str, str]]) -> dict[str, str]:
     return found
 
 
+def _lost(outcome: Outcome | None, ended: int) -> WorkerLoad:
+    cause = "its pod never ran"
+    if outcome and outcome.error:
+        cause = f"{outcome.pod}: {_brief(outcome.error.message)}"
+    if ended:
+        cause += f"; {ended:,} RPCs that it had done aren't counted"
+    return WorkerLoad(rpcs=ended, lost=True, cause=cause)
+
+
 def _brief(message: str) -> str:
     return message.partition(" was lost: ")[2].rstrip(".") or message.rstrip(".")
 
@@ -212,41 +238,87 @@ def _brief(message: str) -> str:
 def _opener(
     api: Api, namespace: str, load: Load, says: Callable[[str], None]
 ) -> Callable[[list[str]], Awaitable[None]]:
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def reached(pod: str) -> float | None:
+        """How long the way to a worker takes, in s; None for one that is lost meanwhile."""
+        async with room:
+            began = time.monotonic()
+            try:
+                await api.proxy_get(pod, namespace, GATE, "/ready")
+            except ClusterError:
+                if await _alive(api, pod, namespace):
+                    raise
+                return None
+            return time.monotonic() - began
+
+    async def tell(pod: str, begin: float) -> None:
+        """Tells a worker how long it has to wait; each time that this is tried, with what is left of it."""
+        patience_s = api.connection.patience_s
+        async with room:
+            while True:
+                left = max(0.0, begin - time.monotonic())
+                try:
+                    await api.proxy_get(pod, namespace, GATE, f"/go/{left:.4f}", patience_s=0.0)
+                except ClusterError:
+                    if not await _alive(api, pod, namespace):
+                        return
+                    if time.monotonic() > begin + patience_s:
+                        raise
+                    await asyncio.sleep(_PAUSE_S)
+                else:
+                    return
+
     async def open_gates(pods: list[str]) -> None:
         """All begin at one moment, or those with a constant rate one after another within a beat of it."""
         says(f"starting {len(pods)} workers together")
-        lead = LEAD_S + TELL_S * len(pods) / AT_ONCE
-        begin = time.monotonic() + lead
+        # Nothing has begun yet, so a worker that can't be told, ends the run without harm.
+        ways = await _all([reached(pod) for pod in pods])
+        there = sorted(pod for pod, way in zip(pods, ways, strict=True) if way is not None)
+        slowest = max((way for way in ways if way is not None), default=0.0)
+        lead = LEAD_S + 2 * slowest * math.ceil(len(pods) / AT_ONCE)
+        begin = time.monotonic() + min(lead, LONGEST_S / 2)
         beat = 0.0
         if load.plan.rate and load.plan.arrivals is Arrivals.CONSTANT:
             beat = 1.0 / load.plan.rate
-        room = asyncio.Semaphore(AT_ONCE)
-        failed: list[ClusterError] = []
-
-        async def tell(number: int, pod: str) -> None:
-            async with room:
-                left = max(0.0, begin + number * beat - time.monotonic())
-                try:
-                    await api.proxy_get(pod, namespace, GATE, f"/go/{left:.4f}")
-                except ClusterError as e:
-                    failed.append(e)
-
-        await asyncio.gather(*(tell(number, pod) for number, pod in enumerate(sorted(pods))))
-        if len(failed) == len(pods):
-            raise failed[0]
+        await _all([tell(pod, begin + number * beat) for number, pod in enumerate(there)])
         says("sending")
 
     return open_gates
 
 
+async def _alive(api: Api, pod: str, namespace: str) -> bool:
+    """Whether a pod is still to be reckoned with."""
+    found = await api.get(POD, pod, namespace)
+    phase = ((found or {}).get("status") or {}).get("phase")
+    return found is not None and phase not in ("Failed", "Succeeded")
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Does all of it; the first error ends the rest."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @dataclass(slots=True)
-class _Progress:
+class Heard:
     """All workers' progress as one."""
 
     tell: Callable[[LoadProgress], None] | None
     _last: dict[int, LoadProgress] = field(default_factory=dict)
 
+    @property
+    def ended(self) -> dict[int, int]:
+        """RPCs done and failed, by worker, as last heard."""
+        return {worker: said.done + said.failed for worker, said in self._last.items()}
+
     def heard(self, worker: int, said: dict[str, Any]) -> None:
+        """Takes in what a worker says."""
         try:
             self._last[worker] = from_json(LoadProgress, said)
         except ValueError:
