@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from whichpod.cli.bench_plan import (
+    Data,
+    DataBinary,
+    Deadline,
+    Duration,
+    FailIf,
+    Folder,
+    Method,
+    Payload,
+    PayloadSize,
+    Schedule,
+    Streams,
+    Warmup,
+    bench_plan,
+)
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import (
     Authority,
@@ -26,24 +39,18 @@ from whichpod.cli.options import (
     Tolerance,
     UseTls,
     expectation_of,
-    metadata_pairs,
-    text_or_file,
     tls_of,
     with_backends,
 )
-from whichpod.model.errors import ExitCode, UsageError
+from whichpod.model.errors import ExitCode
 from whichpod.model.expectation import Expectation
-from whichpod.model.plan import Arrivals, Plan
+from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 from whichpod.model.target import Target
 from whichpod.model.threshold import Threshold, parse_threshold
-from whichpod.model.units import parse_duration
 
-DURATION, WARMUP = "10s", "1s"
 CONNECTIONS = 5
 """To one address: enough to show that each may end at another server."""
-STREAMS, OPEN_STREAMS = 20, 100
-"""In closed loop, and in open loop, where it is a limit that is best not reached."""
 
 _EPILOG = """Examples:
 
@@ -81,42 +88,25 @@ def bench(
     requests: Annotated[
         int | None, typer.Option("-n", "--requests", help="RPCs in all, instead of a duration.")
     ] = None,
-    duration: Annotated[
-        str, typer.Option("-d", "--duration", help="How long to send (30s, 1m30s) [default: 10s].")
-    ] = "",
+    duration: Duration = "",
     rate: Annotated[
         float | None,
         typer.Option(help="RPCs per second on a schedule (open loop); without it each waits for one to end."),
     ] = None,
-    arrivals: Annotated[
-        Arrivals | None,
-        typer.Option(help="The schedule: evenly spaced, or as independent users [default: constant]."),
-    ] = None,
+    arrivals: Schedule = None,
     connections: Annotated[
         int | None,
         typer.Option(help="Connections to each address [default: 5 to a single one, 1 to each of several]."),
     ] = None,
-    streams: Annotated[
-        int | None,
-        typer.Option(help="RPCs in flight per connection, at most [default: 20; with --rate 100]."),
-    ] = None,
+    streams: Streams = None,
     workers: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
-    warmup: Annotated[
-        str,
-        typer.Option(help="Send so long first, which isn't measured [default: 1s; with --requests none]."),
-    ] = "",
-    deadline: Annotated[str, typer.Option(help="Deadline of each RPC.")] = "5s",
-    payload_size: Annotated[int, typer.Option(help="Random bytes to echo.")] = 0,
-    payload: Annotated[str, typer.Option(help="What to echo: text, or the bytes of @FILE.")] = "",
-    method: Annotated[
-        str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
-    ] = "",
-    data: Annotated[
-        str, typer.Option(help="Its request: JSON or @FILE; the types are learnt by reflection.")
-    ] = "",
-    data_binary: Annotated[
-        str, typer.Option(help="Its request as serialised bytes: @FILE. Needs no reflection.")
-    ] = "",
+    warmup: Warmup = "",
+    deadline: Deadline = "5s",
+    payload_size: PayloadSize = 0,
+    payload: Payload = "",
+    method: Method = "",
+    data: Data = "",
+    data_binary: DataBinary = "",
     identify: Identify = "",
     metadata: Metadata = None,
     backends: Backends = "",
@@ -129,48 +119,25 @@ def bench(
     expect: Expected = "",
     tolerance: Tolerance = 0.05,
     confidence: Confidence = 0.99,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Exit with 1 if this holds: p99>50ms, errors>0.1%, rps<1000, spread!=even, backend.p99>1s;"
-            " repeatable."
-        ),
-    ] = None,
+    fail_if: FailIf = None,
     seed: Seed = 0,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write bench.json, bench.md, bench.csv and HDR logs (.hgrm) into this folder."),
-    ] = None,
+    report: Folder = None,
     csv: Annotated[str, typer.Option(help="Write CSV to this file; - is stdout.")] = "",
     hgrm: Annotated[str, typer.Option(help="Write the latencies' HDR log to this file; - is stdout.")] = "",
     markdown: Annotated[str, typer.Option(help="Write Markdown to this file; - is stdout.")] = "",
     json: Json = False,
 ) -> int:
     """Load a gRPC target and report, per server, the share, the rate, errors and latencies."""
-    from whichpod.cli.bench_call import aim_of, bytes_of, payload_of
+    from whichpod.cli.bench_call import aim_of
     from whichpod.cli.bench_output import Outputs
 
-    check_numbers(requests, rate, connections, streams, workers)
-    if duration and requests is not None:
-        raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
-    if arrivals and rate is None:
-        raise UsageError("--arrivals belongs to --rate.", fix="Give a rate, such as --rate 1000.")
-    if data and data_binary:
-        raise UsageError("--data and --data-binary exclude each other.", fix="Give one of them.")
-    timed = requests is None
-    plan = Plan(
-        requests=requests,
-        duration_s=parse_duration(duration or DURATION, "--duration") if timed else None,
-        rate=rate, arrivals=arrivals or Arrivals.CONSTANT,
-        concurrency=streams or (STREAMS if rate is None else OPEN_STREAMS), workers=workers,
-        warmup_s=parse_duration(warmup or (WARMUP if timed else "0s"), "--warmup"),
-        deadline_s=parse_duration(deadline, "--deadline"), method=method.lstrip("/"),
-        data=text_or_file(data, "--data"), identify=identify, metadata=metadata_pairs(metadata or []),
-        message=base64.b64encode(bytes_of(data_binary, "--data-binary")).decode(), seed=seed,
+    plan, body = bench_plan(
+        requests=requests, duration=duration, rate=rate, arrivals=arrivals, streams=streams,
+        connections=connections, workers=workers, warmup=warmup, deadline=deadline, method=method, data=data,
+        data_binary=data_binary, identify=identify, metadata=metadata, payload=payload,
+        payload_size=payload_size, seed=seed,
     )  # fmt: skip
-    body = payload_of(plan, payload, payload_size)
-    plan = dataclasses.replace(plan, payload_size=len(body))
-    plan.check()
+    plan = dataclasses.replace(plan, workers=workers)
     thresholds = [parse_threshold(text) for text in fail_if or []]
     expectation = expectation_of(expect, tolerance, confidence)
     files = {kind: name for kind, name in (("csv", csv), ("hgrm", hgrm), ("markdown", markdown)) if name}
@@ -183,19 +150,6 @@ def bench(
     judge_bench(found, expectation, thresholds)
     outputs.write(found)
     return exit_code(found)
-
-
-def check_numbers(
-    requests: int | None, rate: float | None, connections: int | None, streams: int | None, workers: int
-) -> None:
-    """Raises UsageError for one that isn't above zero, naming its option."""
-    given = {
-        "--requests": requests, "--rate": rate, "--connections": connections, "--streams": streams,
-        "--workers": workers,
-    }  # fmt: skip
-    for option, value in given.items():
-        if value is not None and not value > 0:
-            raise UsageError(f"{option} {value:g} makes no sense.", fix="It takes a number above zero.")
 
 
 def _run(target: Target, plan: Plan, connections: int | None, body: bytes) -> Report:

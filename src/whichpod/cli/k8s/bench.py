@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whichpod.cli.bench_plan import (
+    Data,
+    DataBinary,
+    Deadline,
+    Duration,
+    FailIf,
+    Folder,
+    Method,
+    Payload,
+    PayloadSize,
+    Schedule,
+    Streams,
+    Warmup,
+    bench_plan,
+)
 from whichpod.cli.clusters import CLUSTERS, Access, opened_kubernetes
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.k8s.options import Context, Image, Keep, Kubeconfig, PullPolicy, ReadyTimeout
@@ -28,12 +41,9 @@ from whichpod.cli.options import (
     Tolerance,
     UseTls,
     expectation_of,
-    metadata_pairs,
-    text_or_file,
     with_backends,
 )
 from whichpod.model.errors import UsageError
-from whichpod.model.plan import Arrivals, Plan
 from whichpod.model.target import Target, Tls
 from whichpod.model.threshold import parse_threshold
 from whichpod.model.units import parse_duration
@@ -55,8 +65,8 @@ whichpod k8s bench dns:///cart.example.com:443 --tls --workers 3 --method shop.v
 
 --rate and --requests are of all workers together; --connections and --streams are each worker's own."""
 
-DURATION, WARMUP = "10s", "1s"
-CONNECTIONS, STREAMS, OPEN_STREAMS = 1, 20, 100
+CONNECTIONS = 1
+"""Of each worker: there are several workers."""
 
 
 def main(argv: list[str]) -> int:
@@ -77,39 +87,22 @@ def bench(
     requests: Annotated[
         int | None, typer.Option("-c", "--requests", help="RPCs of all workers, instead of a duration.")
     ] = None,
-    duration: Annotated[
-        str, typer.Option("-d", "--duration", help="How long to send (30s, 1m30s) [default: 10s].")
-    ] = "",
+    duration: Duration = "",
     rate: Annotated[
         float | None, typer.Option(help="RPCs per second of all workers, on a schedule (open loop).")
     ] = None,
-    arrivals: Annotated[
-        Arrivals | None,
-        typer.Option(help="The schedule: evenly spaced, or as independent users [default: constant]."),
-    ] = None,
+    arrivals: Schedule = None,
     connections: Annotated[
         int, typer.Option(help="Connections of each worker to each address.")
     ] = CONNECTIONS,
-    streams: Annotated[
-        int | None,
-        typer.Option(help="RPCs in flight per connection, at most [default: 20; with --rate 100]."),
-    ] = None,
-    warmup: Annotated[
-        str,
-        typer.Option(help="Send so long first, which isn't measured [default: 1s; with --requests none]."),
-    ] = "",
-    deadline: Annotated[str, typer.Option(help="Deadline of each RPC.")] = "5s",
-    payload_size: Annotated[int, typer.Option(help="Random bytes to echo.")] = 0,
-    payload: Annotated[str, typer.Option(help="What to echo: text, or the bytes of @FILE.")] = "",
-    method: Annotated[
-        str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
-    ] = "",
-    data: Annotated[
-        str, typer.Option(help="Its request: JSON or @FILE; the types are learnt by reflection.")
-    ] = "",
-    data_binary: Annotated[
-        str, typer.Option(help="Its request as serialised bytes: @FILE. Needs no reflection.")
-    ] = "",
+    streams: Streams = None,
+    warmup: Warmup = "",
+    deadline: Deadline = "5s",
+    payload_size: PayloadSize = 0,
+    payload: Payload = "",
+    method: Method = "",
+    data: Data = "",
+    data_binary: DataBinary = "",
     identify: Identify = "",
     metadata: Metadata = None,
     backends: Backends = "",
@@ -118,15 +111,9 @@ def bench(
     expect: Expected = "",
     tolerance: Tolerance = 0.05,
     confidence: Confidence = 0.99,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(help="Exit with 1 if this holds: p99>50ms, errors>0.1%, rps<1000; repeatable."),
-    ] = None,
+    fail_if: FailIf = None,
     seed: Seed = 0,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write bench.json, bench.md, bench.csv and HDR logs (.hgrm) into this folder."),
-    ] = None,
+    report: Folder = None,
     kubeconfig: Kubeconfig = "",
     context: Context = "",
     image: Image = "",
@@ -136,31 +123,16 @@ def bench(
     json: Json = False,
 ) -> int:
     """Load a Service from many pods at once; one report: per server, share, rate, errors, latencies."""
-    from whichpod.cli.bench import check_numbers, exit_code, judge_bench
-    from whichpod.cli.bench_call import aim_of, bytes_of, payload_of, unusable
+    from whichpod.cli.bench import exit_code, judge_bench
+    from whichpod.cli.bench_call import aim_of, unusable
     from whichpod.cli.bench_output import Outputs
 
-    check_numbers(requests, rate, connections, streams, workers)
-    if duration and requests is not None:
-        raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
-    if data and data_binary:
-        raise UsageError("--data and --data-binary exclude each other.", fix="Give one of them.")
-    if arrivals and rate is None:
-        raise UsageError("--arrivals belongs to --rate.", fix="Give a rate, such as --rate 1000.")
-    timed = requests is None
-    plan = Plan(
-        requests=requests,
-        duration_s=parse_duration(duration or DURATION, "--duration") if timed else None,
-        rate=rate, arrivals=arrivals or Arrivals.CONSTANT, connections=connections,
-        concurrency=streams or (STREAMS if rate is None else OPEN_STREAMS),
-        warmup_s=parse_duration(warmup or (WARMUP if timed else "0s"), "--warmup"),
-        deadline_s=parse_duration(deadline, "--deadline"), method=method.lstrip("/"),
-        data=text_or_file(data, "--data"), identify=identify, metadata=metadata_pairs(metadata or []),
-        message=base64.b64encode(bytes_of(data_binary, "--data-binary")).decode(), seed=seed,
+    plan, body = bench_plan(
+        requests=requests, duration=duration, rate=rate, arrivals=arrivals, streams=streams,
+        connections=connections, workers=workers, warmup=warmup, deadline=deadline, method=method, data=data,
+        data_binary=data_binary, identify=identify, metadata=metadata, payload=payload,
+        payload_size=payload_size, seed=seed,
     )  # fmt: skip
-    body = payload_of(plan, payload, payload_size)
-    plan = dataclasses.replace(plan, payload_size=len(body))
-    plan.check()
     thresholds = [parse_threshold(text) for text in fail_if or []]
     expectation = expectation_of(expect, tolerance, confidence)
     outputs = Outputs(json, report, {})
