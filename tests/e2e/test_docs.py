@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kubernetes.standin.fixture import IMAGE, cluster
 from tests.servers import echoes
 from whichpod.cli.main import run
 from whichpod.scenarios.scenario import BUILT_IN, scenarios
@@ -22,7 +23,7 @@ def block(part: str) -> str:
 
 
 def test_the_python_of_the_docs_compiles() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
     for text in BLOCKS:
         compile(text, "docs/python.md", "exec")
 
@@ -36,6 +37,17 @@ def test_a_lab_of_ones_own(
     monkeypatch.chdir(tmp_path)
     exec(compile(block("load_manifests"), "docs/python.md", "exec"), {})
     assert "'echo-4': 10" in capsys.readouterr().out
+
+
+def test_a_matrix_in_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = block("KubernetesCluster").replace("registry.example/whichpod:1", IMAGE)
+    text = text.replace("kind-kind", "stand-in").replace("load_scenarios()", "load_scenarios()[2:3]")
+    with cluster(tmp_path, istio=False) as here:
+        monkeypatch.setenv("KUBECONFIG", str(here.kubeconfig))
+        exec(compile(text, "docs/python.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("{'passed': 1")
 
 
 def test_load_with_conditions(capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,17 @@ def test_up_probe_check_bench_and_down(here: StandIn, whichpod: Command) -> None
     assert len(made["pods"]) == 3
     service = ["echo-headless", "-n", namespace]
     shown = whichpod(
-        "k8s", "probe", *service, "--mesh", "outside", "--policy", "round_robin", "--expect", "even"
+        "k8s",
+        "probe",
+        *service,
+        "--mesh",
+        "outside",
+        "--policy",
+        "round_robin",
+        "--warmup",
+        "1",
+        "--expect",
+        "even",
     )
     assert "expected even: passed" in shown
     # The default policy keeps to one pod: an expectation that isn't met.
