@@ -116,14 +116,15 @@ class Controllers:
         indexed = spec.get("completionMode") == "Indexed"
         done = [p for p in pods if p.get("status", {}).get("phase") in ("Succeeded", "Failed")]
         known = job.get("status", {})
-        if any(c["type"] in ("Complete", "Failed") for c in known.get("conditions", ())):
+        over = any(c["type"] in ("Complete", "Failed") for c in known.get("conditions", ()))
+        if over or spec.get("suspend"):
             return
         made = int(known.get("made", 0))
         for index in range(made, spec["parallelism"]):
             labels = {
                 "job-name": name,
                 "batch.kubernetes.io/job-name": name,
-                "controller-uid": metadata["uid"],
+                "batch.kubernetes.io/controller-uid": metadata["uid"],
             }
             extra: dict[str, str] = {}
             if indexed:

@@ -27,10 +27,15 @@ class StandIn:
 
 @contextmanager
 def cluster(
-    directory: Path, *, istio: bool = True, native_sidecars: bool = False, version: str = "1.32"
+    directory: Path,
+    *,
+    istio: bool = True,
+    native_sidecars: bool = False,
+    version: str = "1.32",
+    tls: bool = False,
 ) -> Iterator[StandIn]:
     troubles = Troubles()
-    server = ApiServer(version=version, istio=istio)
+    server = ApiServer(version=version, istio=istio, certificates=directory if tls else None)
     for document in _furniture(istio=istio, native=native_sidecars):
         server.store.create(document)
     controllers = Controllers(server.store, troubles, istio=istio, native_sidecars=native_sidecars)

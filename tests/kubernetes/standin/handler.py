@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from tests.kubernetes.standin.server import ApiServer
 
 
+VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+
+
 class HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -30,6 +34,11 @@ class HttpServer(ThreadingHTTPServer):
         self.api = api
         self.connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), Handler)
+        if api.tls:
+            # The handshake is the connection's own thread's.
+            self.socket = api.tls.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+            )
 
     def end(self) -> None:
         self.shutdown()
@@ -97,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
             fault = self.api.fault(request)
             if fault:
                 self._fail(fault)
-            if headers.get("authorization") != f"Bearer {self.api.token}":
+            if headers.get("authorization") != f"Bearer {self.api.token}" and not self._certified():
                 raise RefusedError(401, "Unauthorized", "Unauthorized")
             self._route(request)
         except RefusedError as e:
@@ -106,6 +115,10 @@ class Handler(BaseHTTPRequestHandler):
         except (_CutError, OSError):
             self.close_connection = True
             self.cut(self.connection)
+
+    def _certified(self) -> bool:
+        """Whether the client has a certificate of the server's authority."""
+        return isinstance(self.connection, ssl.SSLSocket) and bool(self.connection.getpeercert())
 
     def _fail(self, fault: Fault) -> None:
         if fault.do == "status":
@@ -132,6 +145,10 @@ class Handler(BaseHTTPRequestHandler):
             self._json(200, said)
         elif request.path == "/readyz":
             self._bytes(200, b"ok", "text/plain")
+        elif request.path.rstrip("/") == "/api":
+            self._json(200, {"kind": "APIVersions", "versions": ["v1"]})
+        elif request.path.rstrip("/") == "/apis":
+            self._json(200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": self._groups()})
         elif root:
             self._discovery(root[1], root[2])
         else:
@@ -154,6 +171,21 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._json(*self.api.verbs.answer(request, place))
 
+    def _groups(self) -> list[dict[str, Any]]:
+        found: dict[str, list[str]] = {}
+        for resource in self.api.resources.values():
+            if resource.group:
+                known = found.setdefault(resource.group, [])
+                known += [v for v in resource.versions if v not in known]
+        return [
+            {
+                "name": group,
+                "versions": [{"groupVersion": f"{group}/{v}", "version": v} for v in versions],
+                "preferredVersion": {"groupVersion": f"{group}/{versions[0]}", "version": versions[0]},
+            }
+            for group, versions in found.items()
+        ]
+
     def _discovery(self, root: str, version: str) -> None:
         group = root.partition("/")[2]
         found = [
@@ -162,7 +194,7 @@ class Handler(BaseHTTPRequestHandler):
                 "singularName": "",
                 "namespaced": r.namespaced,
                 "kind": r.kind,
-                "verbs": ["get", "list"],
+                "verbs": VERBS,
             }
             for r in self.api.resources.values()
             if r.group == group and version in r.versions
@@ -322,7 +354,9 @@ class _Matches:
 
 def _gone(connection: socket.socket) -> bool:
     try:
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        # Past TLS: whatever a client says during a watch is its farewell.
+        said = socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return said == b"" or isinstance(connection, ssl.SSLSocket)
     except BlockingIOError:
         return False
     except OSError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.certificates import Pair, authority, issued
 from tests.kubernetes.standin.access import Access
 from tests.kubernetes.standin.handler import Handler, HttpServer
 from tests.kubernetes.standin.logs import Logs
@@ -30,8 +33,15 @@ class ApiServer:
     """Serves while it is entered. Tests read `requests`, and set `faults`, `rules` and `token`."""
 
     def __init__(
-        self, *, version: str = "1.32", istio: bool = True, gateway: bool = False, validate: bool = True
+        self,
+        *,
+        version: str = "1.32",
+        istio: bool = True,
+        gateway: bool = False,
+        validate: bool = True,
+        certificates: Path | None = None,
     ) -> None:
+        """`certificates`: a folder for some, so that it speaks TLS; without, it doesn't."""
         kinds = (*BUILT_IN, REVIEW, *(ISTIO if istio else ()), *(GATEWAY if gateway else ()))
         self.resources: dict[str, Resource] = {r.kind: r for r in kinds}
         self.version = version
@@ -39,6 +49,15 @@ class ApiServer:
         self.verbs = Verbs(self.store, version if validate else "")
         self.logs = Logs()
         self.access = Access()
+        self.ca: Pair | None = None
+        self.tls: ssl.SSLContext | None = None
+        if certificates:
+            self.ca = authority(certificates)
+            pair = issued(certificates, self.ca, "apiserver")
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(pair.cert, pair.key)
+            self.tls.load_verify_locations(self.ca.cert)
+            self.tls.verify_mode = ssl.CERT_OPTIONAL
         self.token = "secret-token"
         """What is accepted."""
         self.requests: list[Request] = []
@@ -66,7 +85,7 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}"
 
     def __enter__(self) -> ApiServer:
         self.start()
@@ -109,7 +128,11 @@ class ApiServer:
 
     def kubeconfig(self, directory: Path, *, token: str = "secret-token") -> Path:
         file = directory / "kubeconfig"
-        file.write_text(_CONFIG.format(url=self.url, token=token))
+        text = _CONFIG.format(url=self.url, token=token)
+        if self.ca:
+            data = base64.b64encode(Path(self.ca.cert).read_bytes()).decode()
+            text = text.replace("server:", f"certificate-authority-data: {data}, server:")
+        file.write_text(text)
         return file
 
     def log(self, namespace: str, pod: str, text: str, container: str = "") -> None:

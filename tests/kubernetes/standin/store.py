@@ -302,6 +302,8 @@ class Store:
         elif kind == "Job" and spec is not None:
             spec.setdefault("parallelism", 1)
             spec.setdefault("completions", 1)
+            labels = {"batch.kubernetes.io/controller-uid": document["metadata"]["uid"]}
+            spec.setdefault("selector", {"matchLabels": labels})
 
 
 def _now() -> str:

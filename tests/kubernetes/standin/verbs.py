@@ -17,6 +17,7 @@ from tests.kubernetes.standin.store import Object, Store
 from tests.kubernetes.standin.validation import check, check_immutable
 
 _MERGE, _APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
+_STRATEGIC = "application/strategic-merge-patch+json"
 
 
 @dataclass(slots=True)
@@ -46,7 +47,9 @@ class Verbs:
         if request.method == "PUT":
             return 200, self._update(request, place, current, request.body)
         if request.method == "PATCH":
-            if request.headers.get("content-type") != _MERGE:
+            # Of lists, a strategic merge would have to know more.
+            plain = request.headers.get("content-type") == _STRATEGIC and "[" not in request.raw.decode()
+            if request.headers.get("content-type") != _MERGE and not plain:
                 raise RefusedError(
                     415, "UnsupportedMediaType", "the body of the request was in an unknown format"
                 )

@@ -9,11 +9,12 @@ import typer
 
 from whichpod.cli.k8s.options import Image, Namespace, PullPolicy
 from whichpod.cli.main import typer_main
-from whichpod.cli.options import Json
+from whichpod.cli.options import Expected, Json, expectation_of
 from whichpod.model.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from whichpod.cluster.kubernetes.rehome import Document
+    from whichpod.model.expectation import Expectation
     from whichpod.scenarios.scenario import Scenario
 
 _EPILOG = """Examples:
@@ -55,11 +56,12 @@ def manifests(
     read: Annotated[
         bool, typer.Option("--read", help="Read a client's log on stdin and show its report instead.")
     ] = False,
+    expect: Expected = "",
     json: Json = False,
 ) -> int:
     """Print a row's YAML with the Job that runs its client, so that kubectl is all that is needed."""
     if read:
-        return _read(json)
+        return _read(expectation_of(expect, 0.05, 0.99), json)
     if not row:
         raise UsageError("Which row is meant was not said.", fix="See them: whichpod matrix --list")
     from whichpod.cluster.kubernetes.printed import as_yaml, printed
@@ -101,7 +103,8 @@ def _head(chosen: Scenario, documents: list[Document]) -> str:
             f"  kubectl wait -n {namespace} deployment --all --for=condition=Available --timeout=180s",
             f"  kubectl patch -n {namespace} job client -p '{_RESUME}'",
             f"  kubectl wait -n {namespace} job/client --for=condition=Complete --timeout=600s",
-            f"  kubectl logs -n {namespace} job/client -c client | whichpod k8s manifests --read",
+            f"  kubectl logs -n {namespace} job/client -c client | whichpod k8s manifests --read"
+            f" --expect {chosen.expectation}",
         ]
     else:
         lines.append(f"Its client dials pods (via {chosen.client.via}), so no Job is here.")
@@ -109,8 +112,8 @@ def _head(chosen: Scenario, documents: list[Document]) -> str:
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _read(as_json: bool) -> int:
+def _read(expectation: Expectation | None, as_json: bool) -> int:
     from whichpod.cli.probe import finish
     from whichpod.cluster.kubernetes.result import read_result
 
-    return finish(read_result(sys.stdin), None, as_json)
+    return finish(read_result(sys.stdin), expectation, as_json)

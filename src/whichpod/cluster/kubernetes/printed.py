@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from whichpod.cluster.kubernetes.address import address_of
-from whichpod.cluster.kubernetes.dress import dress, namespace_document
+from whichpod.cluster.kubernetes.dress import IMAGE, dress, namespace_document
 from whichpod.cluster.kubernetes.harden import pod_security
 from whichpod.cluster.kubernetes.jobs import GRACE_S, client_job
 from whichpod.cluster.kubernetes.lab import longest_s
@@ -78,7 +78,11 @@ def _job(
     revision: str,
 ) -> Document:
     longest = longest_s(plan)
-    task = Task("probe", Target(address_of(client, bundle, namespace)), plan, limit_s=longest)
+    # Which pods there will be nobody knows, but how many.
+    behind = bundle.behind(bundle.service(client.backends or client.service))
+    count = sum(d.replicas for d in behind if any(c.image == IMAGE for c in d.containers))
+    target = Target(address_of(client, bundle, namespace), known_count=count)
+    task = Task("probe", target, plan, limit_s=longest)
     job = client_job(
         settings.run,
         JOB,
