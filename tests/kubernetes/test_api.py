@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import authority, issued, needs_openssl
 from tests.kubernetes.manifests import deployment, service
 from tests.kubernetes.standin import ApiServer, Fault
 from whichpod.cluster.kubernetes.api import ALL, Api
@@ -320,3 +323,75 @@ async def test_keys_from_a_kubeconfig_leave_no_files(
     with pytest.raises(ClusterError):
         await entered(Api.open(str(file)))
     assert list(folder.iterdir()) == []
+
+
+@needs_openssl
+async def test_in_a_pod_its_service_account_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = tmp_path / "serviceaccount"
+    account.mkdir()
+    with ApiServer(certificates=tmp_path) as server:
+        assert server.ca is not None
+        (account / "token").write_text(server.token)
+        (account / "namespace").write_text("trial")
+        (account / "ca.crt").write_bytes(Path(server.ca.cert).read_bytes())
+        monkeypatch.setattr("whichpod.cluster.kubernetes.connection.SERVICE_ACCOUNT", account)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.delenv("KUBECONFIG", raising=False)
+        host, port = server.url.removeprefix("https://").split(":")
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+        async with Api.open() as api:
+            assert api.namespace == "trial"
+            assert api.where == f"in-cluster ({server.url})"
+            assert await api.get(SERVICE, "x") is None
+            # Tokens of pods are renewed in their file.
+            server.token = "renewed"
+            (account / "token").write_text("renewed")
+            assert await api.get(SERVICE, "x") is None
+
+
+@needs_openssl
+async def test_a_certificate_of_ones_own_in_the_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with ApiServer(certificates=tmp_path) as server:
+        assert server.ca is not None
+        pair = issued(tmp_path, server.ca, "ann")
+        file = server.kubeconfig(tmp_path)
+        data = {
+            name: base64.b64encode(Path(path).read_bytes()).decode()
+            for name, path in (("client-certificate-data", pair.cert), ("client-key-data", pair.key))
+        }
+        file.write_text(file.read_text().replace("token: secret-token", json.dumps(data)[1:-1]))
+        async with Api.open(str(file)) as api:
+            assert await api.get(SERVICE, "x") is None
+            # The key is nobody's business once it is read.
+            assert list(folder.iterdir()) == []
+        # Somebody else's authority: the server isn't the one that is meant.
+        other = authority(tmp_path, "other")
+        text = file.read_text().replace(
+            base64.b64encode(Path(server.ca.cert).read_bytes()).decode(),
+            base64.b64encode(Path(other.cert).read_bytes()).decode(),
+        )
+        file.write_text(text)
+        with pytest.raises(UnreachableError, match="(?i)certificate.verify.failed"):
+            await entered(Api.open(str(file)))
+        assert list(folder.iterdir()) == []
+
+
+async def test_a_program_that_logs_in(server: ApiServer, tmp_path: Path) -> None:
+    program = tmp_path / "login"
+    said = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(said | {'status': {'token': server.token}})}'\n")
+    program.chmod(0o755)
+    file = server.kubeconfig(tmp_path)
+    entry = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program)}}
+    file.write_text(file.read_text().replace("token: secret-token", json.dumps(entry)[1:-1]))
+    async with Api.open(str(file)) as api:
+        assert await api.get(SERVICE, "x") is None
+    program.unlink()
+    with pytest.raises(ClusterError, match="logs in with a program that isn't there"):
+        await entered(Api.open(str(file)))
