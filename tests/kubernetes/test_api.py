@@ -377,7 +377,7 @@ async def test_a_certificate_of_ones_own_in_the_kubeconfig(
             base64.b64encode(Path(other.cert).read_bytes()).decode(),
         )
         file.write_text(text)
-        with pytest.raises(UnreachableError, match="(?i)certificate.verify.failed"):
+        with pytest.raises(UnreachableError, match=r"(?i)certificate.verify.failed"):
             await entered(Api.open(str(file)))
         assert list(folder.iterdir()) == []
 
