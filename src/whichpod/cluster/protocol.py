@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from whichpod.manifest.bundle import Bundle
-from whichpod.model.errors import UsageError
+from whichpod.manifest.kinds import Service
+from whichpod.model.errors import LabError, UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 from whichpod.model.usage import Usage
@@ -60,6 +61,19 @@ class Client:
             raise UsageError(
                 f"A client via {self.via} can't have a sidecar: the sidecar stands in for DNS names only."
             )
+
+
+def dialled(bundle: Bundle, client: Client) -> Service:
+    """The Service that a client dials. Raises LabError where it hasn't the client's port."""
+    service = bundle.service(client.service)
+    if service.find_port(client.port) is None:
+        ports = ", ".join(str(p.port) for p in service.ports)
+        raise LabError(
+            f"{service.where}: the Service {service.meta.name} has no port {client.port}, which the client "
+            "dials.",
+            fix=f"It has {ports or 'none'}.",
+        )
+    return service
 
 
 @dataclass(frozen=True, slots=True)

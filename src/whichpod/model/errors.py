@@ -82,5 +82,11 @@ class ClusterError(WhichpodError):
     exit_code = ExitCode.FAILED
 
 
+ERRORS: dict[str, type[WhichpodError]] = {
+    kind.__name__: kind for kind in (UsageError, TargetError, LabError, ClusterError)
+}
+"""What a process hands to another as what it is."""
+
+
 class ClusterLostError(ClusterError):
     """The cluster went away, or no longer knows the user: whatever is tried next would fail as well."""

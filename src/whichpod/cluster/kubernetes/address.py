@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from whichpod.cluster.protocol import Client, Via
+from whichpod.cluster.protocol import Client, Via, dialled
 from whichpod.manifest.bundle import Bundle
-from whichpod.manifest.kinds import Service
 from whichpod.model.errors import UsageError
 
 DOMAIN = "cluster.local"
 """Of nearly every cluster. Only xDS names need it, as istiod's listeners carry the full name."""
-
-
-def dialled(client: Client, bundle: Bundle) -> Service:
-    """The Service that the client dials. Raises UsageError where it hasn't the client's port."""
-    service = bundle.service(client.service)
-    if service.find_port(client.port) is None:
-        ports = ", ".join(str(port.port) for port in service.ports)
-        raise UsageError(
-            f"{service.where}: the Service {service.meta.name} has no port {client.port}, which the client "
-            "dials.",
-            fix=f"It has {ports or 'none'}.",
-        )
-    return service
 
 
 def address_of(client: Client, bundle: Bundle, namespace: str) -> str:
@@ -32,7 +18,7 @@ def address_of(client: Client, bundle: Bundle, namespace: str) -> str:
     if client.via not in (Via.DNS, Via.XDS):
         raise UsageError(f"A client via {client.via} dials pods, whose addresses aren't known ahead.")
     return service_address(
-        dialled(client, bundle).meta.name, namespace, client.port, xds=client.via is Via.XDS
+        dialled(bundle, client).meta.name, namespace, client.port, xds=client.via is Via.XDS
     )
 
 

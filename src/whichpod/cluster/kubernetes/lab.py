@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from whichpod.cluster.kubernetes.address import address_of, dialled, pods_address
+from whichpod.cluster.kubernetes.address import address_of, pods_address
 from whichpod.cluster.kubernetes.api import Api, Document
 from whichpod.cluster.kubernetes.clients import Clients
 from whichpod.cluster.kubernetes.dress import IMAGE, dress
@@ -26,7 +26,7 @@ from whichpod.cluster.kubernetes.settings import Settings
 from whichpod.cluster.kubernetes.sweep import objects_of, remove
 from whichpod.cluster.kubernetes.task import Task
 from whichpod.cluster.kubernetes.trouble import is_ready
-from whichpod.cluster.protocol import Client, LoadRun, PodInfo, Via
+from whichpod.cluster.protocol import Client, LoadRun, PodInfo, Via, dialled
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.documents import documents
 from whichpod.model.codec import from_json
@@ -294,7 +294,7 @@ class KubernetesLab:
     async def _probe_here(
         self, client: Client, target: Target, plan: Plan, progress: Callable[[Progress], None] | None
     ) -> Report:
-        service = dialled(client, self._bundle)
+        service = dialled(self._bundle, client)
         port = service.find_port(client.port)
         pods = [
             (pod, deployment)

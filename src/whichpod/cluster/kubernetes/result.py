@@ -20,9 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from whichpod.cluster.loopback.children import ERRORS
 from whichpod.model.codec import to_json
-from whichpod.model.errors import ClusterError, ExitCode, UsageError, WhichpodError
+from whichpod.model.errors import ERRORS, ClusterError, ExitCode, UsageError, WhichpodError
 from whichpod.model.report import Report
 from whichpod.model.text import printable
 
@@ -36,7 +35,7 @@ MOST_LOG = 16 << 20
 _HEAD = re.compile(rf"{RESULT} ([0-9a-f]{{8}}) (\d{{1,6}})/(\d{{1,6}}) (\d{{1,4}}) ([0-9a-f]{{8}}) ")
 _DATA = re.compile(r"[A-Za-z0-9+/=]+")
 _PIECE = MOST_LINE - len(f"{RESULT} 01234567 123456/123456 1234 01234567 ")
-_KINDS: dict[str, type[WhichpodError]] = {**ERRORS, ClusterError.__name__: ClusterError}
+
 _BUG = "bug"
 
 
@@ -49,7 +48,7 @@ def error_lines(error: Exception) -> Iterator[str]:
     """The lines that carry what a client failed of."""
     said = {"kind": _BUG, "message": f"{type(error).__name__}: {error}", "fix": ""}
     if isinstance(error, WhichpodError):
-        known = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _KINDS)
+        known = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in ERRORS)
         said = {"kind": next(known, _BUG), "message": error.message, "fix": error.fix}
     return _lines({"error": said})
 
@@ -227,8 +226,8 @@ def _unpack(packed: bytes) -> dict[str, Any]:
 def _error(said: Any) -> WhichpodError:
     said = said if isinstance(said, dict) else {}
     kind, message, fix = (str(said.get(name, "")) for name in ("kind", "message", "fix"))
-    if kind in _KINDS:
-        return _KINDS[kind](message, fix=fix)
+    if kind in ERRORS:
+        return ERRORS[kind](message, fix=fix)
     return ClusterError(
         f"The client failed: {message or 'it does not say of what'}.", fix="Its pod's log says more."
     )

@@ -17,12 +17,9 @@ from typing import Any
 
 from whichpod.cluster.loopback.usage import Meter, Watched
 from whichpod.model.codec import from_json, to_json
-from whichpod.model.errors import ExitCode, LabError, TargetError, UsageError, WhichpodError
+from whichpod.model.errors import ExitCode, WhichpodError
 from whichpod.model.plan import Plan
 from whichpod.model.target import Target
-
-ERRORS: dict[str, type[WhichpodError]] = {e.__name__: e for e in (UsageError, TargetError, LabError)}
-"""Errors that a child hands to the run as what they are."""
 
 
 def prepare() -> None:

@@ -8,11 +8,10 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from whichpod.cluster.loopback.children import ERRORS
 from whichpod.cluster.loopback.images.base import base_environment
 from whichpod.cluster.loopback.supervisor import Process, Supervisor
 from whichpod.model.codec import from_json, to_json
-from whichpod.model.errors import LabError
+from whichpod.model.errors import ERRORS, LabError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 from whichpod.model.target import Target

@@ -14,14 +14,14 @@ from whichpod.cluster.loopback.client import run_client
 from whichpod.cluster.loopback.dns.server import DnsServer
 from whichpod.cluster.loopback.dns.zone import Zone
 from whichpod.cluster.loopback.images import WHICHPOD, image_of
-from whichpod.cluster.loopback.needs import needs_kube_proxy, service_port
+from whichpod.cluster.loopback.needs import needs_kube_proxy
 from whichpod.cluster.loopback.pods import HOST_ADDRESS, Kubelet, Pod, planned
 from whichpod.cluster.loopback.proxies import CLIENT_SIDECAR, KUBE_PROXY, PROXYLESS, Proxies
 from whichpod.cluster.loopback.relay import Relay
 from whichpod.cluster.loopback.supervisor import Supervisor
 from whichpod.cluster.loopback.tasks import together, unless
 from whichpod.cluster.loopback.usage import Watched
-from whichpod.cluster.protocol import Client, LoadRun, PodInfo, Via
+from whichpod.cluster.protocol import Client, LoadRun, PodInfo, Via, dialled
 from whichpod.load.progress import LoadProgress
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Service
@@ -260,7 +260,7 @@ class LoopbackLab:
             if client.via is Via.POD:
                 return f"{pods[0].ip}:{client.port}"
             return "ipv4:" + ",".join(f"{p.ip}:{client.port}" for p in pods)
-        service = service_port(self._bundle, client)
+        service = dialled(self._bundle, client)
         name = f"{service.host}:{client.port}"
         if client.via is Via.XDS:
             return f"xds:///{name}"

@@ -10,7 +10,7 @@ from whichpod.cluster.loopback.images import WHICHPOD, image_of
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Deployment, Service
-from whichpod.model.errors import LabError, MissingExtraError, WhichpodError
+from whichpod.model.errors import MissingExtraError, WhichpodError
 
 
 def needs_kube_proxy(bundle: Bundle, client: Client) -> bool:
@@ -44,19 +44,6 @@ def missing(bundle: Bundle, client: Client) -> str | None:
         if why := binaries.missing(name):
             return why
     return None
-
-
-def service_port(bundle: Bundle, client: Client) -> Service:
-    """The Service that the client dials. Raises LabError where it hasn't the client's port."""
-    service = bundle.service(client.service)
-    if service.find_port(client.port) is None:
-        ports = ", ".join(str(p.port) for p in service.ports)
-        raise LabError(
-            f"{service.where}: the Service {service.meta.name} has no port {client.port}, which the client "
-            "dials.",
-            fix=f"It has {ports or 'none'}.",
-        )
-    return service
 
 
 def _echo(deployment: Deployment) -> bool:
