@@ -211,6 +211,20 @@ def test_printed_rows_are_valid(row: str, version: str, capsys: pytest.CaptureFi
     assert f"kubectl delete namespace whichpod-{row}" in text
 
 
+def test_all_rows_are_printed_each_in_its_namespace(capsys: pytest.CaptureFixture[str]) -> None:
+    def printed(*args: str) -> set[str]:
+        assert run(["k8s", "manifests", *args]) == 0
+        found = [d for d in yaml.safe_load_all(capsys.readouterr().out) if d]
+        return {d["metadata"]["name"] for d in found if d["kind"] == "Namespace"}
+
+    every = printed()
+    assert {f"whichpod-{row}" for row in ROWS} <= every
+    assert printed("edge-*") == {name for name in every if "edge-" in name}
+    plain = printed("--no-istio")
+    assert "whichpod-istio" not in plain
+    assert "whichpod-clusterip" in plain
+
+
 def test_a_printed_row_runs_by_kubectls_means(here: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     """Applied, its client's log read: what kubectl would do, by the same requests."""
     assert run(["k8s", "manifests", "clusterip", "--image", IMAGE, "--pods", "2", "--json"]) == 0
@@ -248,8 +262,7 @@ def test_a_printed_row_runs_by_kubectls_means(here: StandIn, capsys: pytest.Capt
 
 def test_manifests_that_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for args, said in (
-        ([], "Which row is meant"),
-        (["ist*"], "means several rows"),
+        (["ist*", "--namespace", "one"], "don't fit into one namespace"),
         (["nope"], "no row"),
         (["istio", "--no-istio"], "needs Istio's sidecars"),
         (["clusterip", "--namespace", "Not_A_Name"], "namespace"),

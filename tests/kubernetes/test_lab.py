@@ -231,6 +231,28 @@ async def test_a_namespace_that_is_somebody_elses_is_left_alone(here: StandIn) -
     assert "shop" in namespaces(here)
 
 
+async def test_a_namespace_that_is_named_and_isnt_there_is_made_once(here: StandIn) -> None:
+    seen = []
+
+    def watch(what: str, document: dict[str, Any]) -> None:
+        if document["kind"] == "Namespace" and document["metadata"]["name"] == "trial":
+            seen.append((what, document["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]))
+
+    stop = here.server.store.subscribe(watch)
+    found = await matrix(here, "clusterip", "istio-least-request", namespace="trial")
+    stop()
+    assert [row.outcome for row in found.rows] == ["passed", "passed"], [row.reason for row in found.rows]
+    assert [what for what, _ in seen].count("ADDED") == 1
+    # Istio's init container needs more than servers without a sidecar.
+    assert list(dict.fromkeys(level for _, level in seen)) == ["restricted", "privileged"]
+    assert "trial" not in namespaces(here)
+    found = await matrix(here, "clusterip", "clusterip-round-robin", namespace="trial", keep=True)
+    assert [row.outcome for row in found.rows] == ["passed", "failed"]
+    assert "keeps one set-up" in found.rows[1].reason
+    async with opened(here) as again:
+        await remove(again.api, await leftovers(again.api, run="r1"), within_s=10.0, says=lambda _: None)
+
+
 async def test_kept_and_removed_by_the_command(here: StandIn) -> None:
     async with opened(here, keep=True) as found:
         async with found.lab(echo(), client=Client(service="echo")) as lab:

@@ -23,7 +23,7 @@ whichpod k8s manifests clusterip --image registry.example/whichpod:1 | kubectl a
 
 whichpod k8s manifests istio --namespace trial --pods 10 > istio.yaml
 
-whichpod matrix --list
+whichpod k8s manifests --no-istio > rows.yaml
 
 The output says how to start the client and to read its result. The guide's set-ups, without Istio and with
 it, are kustomize folders: kubectl apply -k deploy/with-istio"""
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
 
 
 def manifests(
-    row: Annotated[str, typer.Argument(help="Whose: whichpod matrix --list")] = "",
+    row: Annotated[str, typer.Argument(help="Whose, or a glob [default: all]: whichpod matrix --list")] = "",
     *,
     image: Image = "",
     pull_policy: PullPolicy = "",
@@ -62,35 +62,38 @@ def manifests(
     """Print a row's YAML with the Job that runs its client, so that kubectl is all that is needed."""
     if read:
         return _read(expectation_of(expect, 0.05, 0.99), json)
-    if not row:
-        raise UsageError("Which row is meant was not said.", fix="See them: whichpod matrix --list")
     from whichpod.cluster.kubernetes.printed import as_yaml, printed
     from whichpod.cluster.kubernetes.settings import Settings, default_image
     from whichpod.scenarios.scenario import scenarios, selected
 
-    found = selected(scenarios(), [row], [])
-    if len(found) > 1:
-        names = ", ".join(s.name for s in found)
-        raise UsageError(f"{row!r} means several rows: {names}.", fix="Name one; each has its namespace.")
-    chosen = found[0]
-    settings = Settings(
-        image or default_image(), pull_policy, namespace or f"whichpod-{chosen.name}", run=chosen.name
-    ).checked()
-    documents = printed(
-        chosen.bundle(pods),
-        chosen.client,
-        chosen.plan_for(pods, requests),
-        settings,
-        istio=not no_istio,
-        revision=revision,
-        cluster_dns=cluster_dns,
-    )
+    rows = selected(scenarios(), [row] if row else [], [])
+    if len(rows) > 1 and namespace:
+        raise UsageError("Several rows don't fit into one namespace.", fix="Leave --namespace out.")
+    texts, objects = [], []
+    for chosen in rows:
+        own = namespace or f"whichpod-{chosen.name}"
+        try:
+            documents = printed(
+                chosen.bundle(pods),
+                chosen.client,
+                chosen.plan_for(pods, requests),
+                Settings(image or default_image(), pull_policy, own, run=chosen.name).checked(),
+                istio=not no_istio,
+                revision=revision,
+                cluster_dns=cluster_dns,
+            )
+        except UsageError:
+            if no_istio and len(rows) > 1:
+                continue  # of several rows, those that need it are left out
+            raise
+        objects += documents
+        texts.append(_head(chosen, documents) + as_yaml(documents))
     if json:
         import json as format
 
-        print(format.dumps({"apiVersion": "v1", "kind": "List", "items": documents}, indent=2))
+        print(format.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2))
     else:
-        print(_head(chosen, documents) + as_yaml(documents), end="")
+        print("---\n".join(texts), end="")
     return ExitCode.OK
 
 

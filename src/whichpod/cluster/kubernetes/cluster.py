@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from whichpod.cluster.kubernetes.api import Api
-from whichpod.cluster.kubernetes.home import Home, gone
+from whichpod.cluster.kubernetes.home import Home, gone, leave
 from whichpod.cluster.kubernetes.lab import LEAVE_S, KubernetesLab, clear
 from whichpod.cluster.kubernetes.names import MOST_NAME, fitting
 from whichpod.cluster.kubernetes.settings import Settings
@@ -36,6 +37,8 @@ class KubernetesCluster:
         """What is left, and the command that removes it: to be said at the end."""
         self._labs = 0
         self._leaving: list[str] = []
+        self._homes: dict[str, Home] = {}
+        """Namespaces that were asked for by name and made: they stay until the end of the run."""
 
     @classmethod
     @asynccontextmanager
@@ -59,7 +62,7 @@ class KubernetesCluster:
             try:
                 yield found
             finally:
-                await found.wait_gone(says or (lambda _: None))
+                await found.leave(says or (lambda _: None))
 
     def missing(self, bundle: Bundle, client: Client) -> str | None:
         """Why this can't run here, with the way to get what is missing; None where it can."""
@@ -86,6 +89,11 @@ class KubernetesCluster:
         """
         client.check()
         self._labs += 1
+        if self.settings.keep and self.settings.namespace and self._labs > 1:
+            raise UsageError(
+                "A namespace keeps one set-up, and this would be another one.",
+                fix="Run one row with --keep, or leave --namespace out.",
+            )
         lab = KubernetesLab(
             self.api,
             self.facts,
@@ -127,19 +135,26 @@ class KubernetesCluster:
         if self.settings.keep:
             self.notes.append(f"Kept in the namespace {home.name}. Remove it: {command}")
             return
+        shared = home.made and home.name == self.settings.namespace
+        if shared:
+            self._homes[home.name] = home
         try:
-            await clear(self.api, home, self.settings.run, says)
+            await clear(self.api, replace(home, made=home.made and not shared), self.settings.run, says)
         except (ClusterError, UsageError) as error:
             self.lost = self.lost or isinstance(error, ClusterLostError)
             said = error.message
             self.notes.append(f"Left in the namespace {home.name}: {said}\nRemove it: {command}")
         else:
-            if home.made:
+            if home.made and not shared:
                 self._leaving.append(home.name)
 
-    async def wait_gone(self, says: Callable[[str], None]) -> None:
-        """Until the namespaces that labs left are gone; notes those that stay."""
-        if not self._leaving or self.lost:
+    async def leave(self, says: Callable[[str], None]) -> None:
+        """Has the run's namespaces deleted, and waits until they are gone; notes those that stay."""
+        if self.lost:
+            return
+        for home in self._homes.values():
+            await to_its_end(self._delete(home))
+        if not self._leaving:
             return
         says("waiting for namespaces to be gone")
         try:
@@ -149,6 +164,15 @@ class KubernetesCluster:
             self.notes.append(f"Still being deleted: {', '.join(self._leaving)}.")
         except ClusterError as error:
             self.notes.append(str(error))
+
+    async def _delete(self, home: Home) -> None:
+        try:
+            await leave(self.api, home)
+        except ClusterError as error:
+            command = f"whichpod k8s down --run {self.settings.run}"
+            self.notes.append(f"Left the namespace {home.name}: {error.message}\nRemove it: {command}")
+        else:
+            self._leaving.append(home.name)
 
     def _next_namespace(self) -> str:
         return fitting("whichpod", self.settings.run, str(self._labs), most=MOST_NAME)

@@ -18,6 +18,8 @@ IMAGE = "whichpod"
 CLUSTER_DNS = "CLUSTER_DNS_HOST"
 """The variable in which a container is told the cluster's DNS server."""
 INJECTION = "istio-injection"
+ENFORCE = "pod-security.kubernetes.io/enforce"
+"""Label of a namespace: the level that its pods must keep to (kubernetes.io, Pod Security Admission)."""
 SERVER_RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}}
 """Of an echo server: a quota may refuse pods that don't say. No CPU limit: being throttled is measured as
 latency."""
@@ -119,7 +121,7 @@ def namespace_document(name: str, *, run: str, level: Level = "restricted") -> D
         "kind": "Namespace",
         "metadata": {
             "name": name,
-            "labels": {**run_labels(run), "pod-security.kubernetes.io/enforce": level},
+            "labels": {**run_labels(run), ENFORCE: level},
             "annotations": creator(),
         },
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from whichpod.cluster.kubernetes.api import Api
-from whichpod.cluster.kubernetes.dress import namespace_document
+from whichpod.cluster.kubernetes.dress import ENFORCE, namespace_document
 from whichpod.cluster.kubernetes.errors import ApiError
 from whichpod.cluster.kubernetes.harden import Level
 from whichpod.cluster.kubernetes.kinds import NAMESPACE, kind_of
@@ -55,6 +55,11 @@ async def claim(api: Api, name: str, *, run: str, level: Level, says: Callable[[
         labels = metadata.get("labels") or {}
         if labels.get(USE) == "true":
             return Home(name, made=False)
+        if ours(found, run):
+            # Of an earlier row. What its pods must keep to depends on the row.
+            patch = {"metadata": {"labels": {ENFORCE: level}}}
+            await api.patch(NAMESPACE, name, patch)
+            return Home(name, made=True, uid=str(metadata.get("uid", "")))
         if ours(found):
             raise UsageError(
                 f"The namespace {name} belongs to another run of whichpod ({labels.get(RUN, '?')}).",
