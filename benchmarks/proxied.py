@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Settings, cpu_of, held
 from benchmarks.peers import CONNECTIONS, echo_server, engine, free_port, until_listening
-from whichpod.cluster.loopback import binaries
+from whichpod.cluster.local import binaries
 from whichpod.model.plan import Plan
 
 FULL, BUSY = 0.9, 0.8

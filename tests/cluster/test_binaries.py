@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from whichpod.cluster.loopback import binaries
+from whichpod.cluster.local import binaries
 from whichpod.model.errors import MissingExtraError, UsageError
 
 NAMES = ("envoy", "nginx", "caddy")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whichpod.cluster.loopback.dns.codec import (
+from whichpod.cluster.local.dns.codec import (
     HEADER,
     Code,
     Query,
@@ -19,8 +19,8 @@ from whichpod.cluster.loopback.dns.codec import (
     encode_name,
     parse,
 )
-from whichpod.cluster.loopback.dns.server import DnsServer
-from whichpod.cluster.loopback.dns.zone import Zone
+from whichpod.cluster.local.dns.server import DnsServer
+from whichpod.cluster.local.dns.zone import Zone
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Meta, Service, ServicePort, Where
 from whichpod.mesh.registry import Endpoint, Registry

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from whichpod.cluster.loopback.expand import environment, expand
+from whichpod.cluster.local.expand import environment, expand
 from whichpod.manifest.kinds import EnvVar
 
 

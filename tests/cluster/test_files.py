@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.manifests import bundle, config_map, deployment
-from whichpod.cluster.loopback.files import Files
+from whichpod.cluster.local.files import Files
 from whichpod.manifest.kinds import Container, VolumeMount, Where
 from whichpod.model.errors import ManifestError
 

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from tests.cluster.manifests import bundle, config_map, deployment, service
-from whichpod.cluster.loopback import LoopbackCluster, binaries
-from whichpod.cluster.loopback.images import IMAGES, caddy, envoy, haproxy, image_of, nginx
-from whichpod.cluster.loopback.images.base import localise
+from whichpod.cluster.local import binaries
+from whichpod.cluster.local.images import IMAGES, caddy, envoy, haproxy, image_of, nginx
+from whichpod.cluster.local.images.base import localise
+from whichpod.cluster.loopback import LoopbackCluster
 from whichpod.cluster.protocol import Client
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Container, Where

@@ -13,8 +13,8 @@ import pytest
 
 from tests.cluster.conftest import eventually
 from tests.cluster.manifests import ROUND_ROBIN, bundle, deployment, service
+from whichpod.cluster.local.lab import LoopbackLab
 from whichpod.cluster.loopback import LoopbackCluster
-from whichpod.cluster.loopback.lab import LoopbackLab
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
 from whichpod.model.errors import LabError, TargetError, UsageError

@@ -16,8 +16,8 @@ import pytest
 
 from tests.cluster.conftest import eventually, with_marker
 from tests.cluster.manifests import bundle, config_map, deployment, service
+from whichpod.cluster.local.lab import LoopbackLab
 from whichpod.cluster.loopback import LoopbackCluster
-from whichpod.cluster.loopback.lab import LoopbackLab
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
 from whichpod.mesh.resources import Resources
@@ -128,7 +128,7 @@ def test_a_sidecar_that_refuses_what_the_control_plane_sends_is_quoted(
 ) -> None:
     bad = {"name": "bad", "connect_timeout": "1s", "type": "STATIC", "lb_policy": "CLUSTER_PROVIDED"}
     monkeypatch.setattr(
-        "whichpod.cluster.loopback.proxies.kube_proxy", lambda *_: Resources(clusters={"bad": bad})
+        "whichpod.cluster.local.proxies.kube_proxy", lambda *_: Resources(clusters={"bad": bad})
     )
     error = refused(bundle(deployment(replicas=1), service()), Client("echo"))
     assert "kube-proxy refused its Cluster configuration" in error.message

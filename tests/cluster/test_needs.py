@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.cluster.manifests import bundle, deployment, service
-from whichpod.cluster.loopback import binaries, needs
+from whichpod.cluster.local import binaries, needs
 from whichpod.cluster.protocol import Client, Via
 
 ECHO = (deployment(), service(), service("direct", headless=True))

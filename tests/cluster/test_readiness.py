@@ -9,9 +9,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from whichpod.cluster.loopback import readiness
-from whichpod.cluster.loopback.readiness import Check, NotReadyError
-from whichpod.cluster.loopback.streams import StreamServer
+from whichpod.cluster.local import readiness
+from whichpod.cluster.local.readiness import Check, NotReadyError
+from whichpod.cluster.local.streams import StreamServer
 from whichpod.manifest.kinds import Container, ContainerPort, ExecCheck, GrpcCheck, HttpCheck, TcpCheck, Where
 
 HOST = "127.0.0.1"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from whichpod.cluster.loopback.relay import Relay
-from whichpod.cluster.loopback.streams import StreamServer
+from whichpod.cluster.local.relay import Relay
+from whichpod.cluster.local.streams import StreamServer
 
 
 async def reverse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

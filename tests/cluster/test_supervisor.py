@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import alive, eventually
-from whichpod.cluster.loopback.supervisor import Process, Supervisor
-from whichpod.cluster.loopback.zygote import PREFIX, sweep
+from whichpod.cluster.local.supervisor import Process, Supervisor
+from whichpod.cluster.local.zygote import PREFIX, sweep
 from whichpod.model.errors import LabError
 
 SLEEP = ["/bin/sleep", "60"]
@@ -116,7 +116,7 @@ def test_killing_the_zygote_ends_its_children_and_is_noticed() -> None:
 
 RUN = """
 import asyncio, sys
-from whichpod.cluster.loopback.supervisor import Supervisor
+from whichpod.cluster.local.supervisor import Supervisor
 async def main():
     s = await Supervisor.start("test")
     c = s.exec("child", ["/bin/sleep", "60"], title="", env={})

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from whichpod.cluster.loopback.usage import Meter, Watched, cpu_seconds, families
+from whichpod.cluster.local.usage import Meter, Watched, cpu_seconds, families
 from whichpod.model.errors import LabError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report, Saturation

@@ -112,7 +112,7 @@ def test_listing_starts_nothing() -> None:
 def test_a_row_that_can_not_run_is_skipped_with_the_way_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("whichpod.cluster.loopback.binaries.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("whichpod.cluster.local.binaries.shutil.which", lambda *_, **__: None)
     assert cli(["matrix", "--only", "edge-haproxy", "--json"]) == 3, "nothing ran"
     found = json.loads(capsys.readouterr().out)["rows"][0]
     assert found["outcome"] == "skipped"

@@ -13,7 +13,7 @@ from whichpod.cluster.kubernetes.harden import pod_security
 from whichpod.cluster.kubernetes.jobs import GRACE_S, INSIDE, client_job
 from whichpod.cluster.kubernetes.names import ours
 from whichpod.cluster.kubernetes.task import QUIT, READY, TASK, Task
-from whichpod.cluster.loopback.expand import expand
+from whichpod.cluster.local.expand import expand
 from whichpod.load.call import Call, Identify
 from whichpod.model.errors import UsageError
 from whichpod.model.plan import Plan

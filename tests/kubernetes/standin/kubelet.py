@@ -19,8 +19,8 @@ from tests.kubernetes.standin.server import ApiServer
 from tests.kubernetes.standin.store import Object
 from tests.kubernetes.standin.troubles import Troubles, status_of, waiting
 from whichpod.cluster.kubernetes.task import QUIT, TASK
+from whichpod.cluster.local.readiness import NotReadyError, attempt
 from whichpod.cluster.loopback.addresses import Block
-from whichpod.cluster.loopback.readiness import NotReadyError, attempt
 from whichpod.manifest.kinds import GrpcCheck
 
 _GRACE_S = 10.0

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from whichpod.cluster.local.images.base import base_environment
 from whichpod.cluster.loopback.addresses import Block
-from whichpod.cluster.loopback.images.base import base_environment
 from whichpod.mesh.pieces import split_address
 
 PORT = 50051

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.load.peers.processes import Peer, place, running
-from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images.envoy import complete
+from whichpod.cluster.local import binaries
+from whichpod.cluster.local.images.envoy import complete
 from whichpod.echo.fast.server import FastServer
 from whichpod.mesh.clusters import HTTP_OPTIONS
 from whichpod.mesh.listeners import http_filter, listener

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from whichpod.cluster.local.lab import LoopbackLab
+from whichpod.cluster.local.needs import missing
+from whichpod.cluster.local.supervisor import Supervisor
 from whichpod.cluster.loopback.addresses import Block
-from whichpod.cluster.loopback.lab import LoopbackLab
-from whichpod.cluster.loopback.needs import missing
-from whichpod.cluster.loopback.supervisor import Supervisor
 from whichpod.cluster.protocol import Client
 from whichpod.manifest.bundle import Bundle
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images.base import Context, localise
-from whichpod.cluster.loopback.supervisor import Process
+from whichpod.cluster.local import binaries
+from whichpod.cluster.local.images.base import Context, localise
+from whichpod.cluster.local.supervisor import Process
 
 OWN = ("/usr/local/etc/haproxy", "/var/lib/haproxy", "/run/haproxy", "/var/run/haproxy")
 _BIND_ALL = re.compile(r"^(\s*bind\s+)(?:\*|0\.0\.0\.0)?:(?=[\d$\"])", re.MULTILINE)

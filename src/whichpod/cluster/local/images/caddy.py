@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images.base import Context, localise
-from whichpod.cluster.loopback.supervisor import Process
+from whichpod.cluster.local import binaries
+from whichpod.cluster.local.images.base import Context, localise
+from whichpod.cluster.local.supervisor import Process
 
 OWN = ("/etc/caddy", "/config", "/data", "/srv", "/usr/share/caddy")
 _CONFIG = "/etc/caddy/Caddyfile"

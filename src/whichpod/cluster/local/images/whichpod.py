@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from whichpod.cluster.loopback.images.base import Context, base_environment
-from whichpod.cluster.loopback.supervisor import Process
+from whichpod.cluster.local.images.base import Context, base_environment
+from whichpod.cluster.local.supervisor import Process
 
 OWN: tuple[str, ...] = ()
 

@@ -8,13 +8,13 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from whichpod.cluster.loopback import readiness
+from whichpod.cluster.local import readiness
+from whichpod.cluster.local.expand import environment, expand
+from whichpod.cluster.local.files import Files
+from whichpod.cluster.local.images import WHICHPOD, image_of
+from whichpod.cluster.local.images.base import Context
+from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.loopback.addresses import Block
-from whichpod.cluster.loopback.expand import environment, expand
-from whichpod.cluster.loopback.files import Files
-from whichpod.cluster.loopback.images import WHICHPOD, image_of
-from whichpod.cluster.loopback.images.base import Context
-from whichpod.cluster.loopback.supervisor import Process, Supervisor
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Container, Deployment
 from whichpod.mesh.registry import Endpoint

@@ -8,13 +8,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from whichpod.cluster.loopback import binaries, readiness
+from whichpod.cluster.local import binaries, readiness
+from whichpod.cluster.local.images.base import base_environment
+from whichpod.cluster.local.images.envoy import complete
+from whichpod.cluster.local.pods import Pod
+from whichpod.cluster.local.supervisor import Process, Supervisor
+from whichpod.cluster.local.tasks import together
 from whichpod.cluster.loopback.addresses import Block
-from whichpod.cluster.loopback.images.base import base_environment
-from whichpod.cluster.loopback.images.envoy import complete
-from whichpod.cluster.loopback.pods import Pod
-from whichpod.cluster.loopback.supervisor import Process, Supervisor
-from whichpod.cluster.loopback.tasks import together
 from whichpod.manifest.kinds import Service, ServicePort, TcpCheck
 from whichpod.mesh.ads import AdsServer
 from whichpod.mesh.bootstrap import envoy_bootstrap, proxyless_bootstrap

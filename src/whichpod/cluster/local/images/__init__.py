@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from whichpod.cluster.loopback.images import caddy, envoy, haproxy, nginx, whichpod
-from whichpod.cluster.loopback.images.base import Context
-from whichpod.cluster.loopback.supervisor import Process
+from whichpod.cluster.local.images import caddy, envoy, haproxy, nginx, whichpod
+from whichpod.cluster.local.images.base import Context
+from whichpod.cluster.local.supervisor import Process
 from whichpod.manifest.kinds import Container
 from whichpod.model.errors import LabError
 

@@ -8,8 +8,8 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from whichpod.cluster.loopback.images.base import base_environment
-from whichpod.cluster.loopback.supervisor import Process, Supervisor
+from whichpod.cluster.local.images.base import base_environment
+from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.model.codec import from_json, to_json
 from whichpod.model.errors import ERRORS, LabError
 from whichpod.model.plan import Plan

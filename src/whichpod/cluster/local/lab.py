@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from whichpod.cluster.loopback import binaries
+from whichpod.cluster.local import binaries
+from whichpod.cluster.local.bench import run_bench
+from whichpod.cluster.local.client import run_client
+from whichpod.cluster.local.dns.server import DnsServer
+from whichpod.cluster.local.dns.zone import Zone
+from whichpod.cluster.local.images import WHICHPOD, image_of
+from whichpod.cluster.local.needs import needs_kube_proxy
+from whichpod.cluster.local.pods import HOST_ADDRESS, Kubelet, Pod, planned
+from whichpod.cluster.local.proxies import CLIENT_SIDECAR, KUBE_PROXY, PROXYLESS, Proxies
+from whichpod.cluster.local.relay import Relay
+from whichpod.cluster.local.supervisor import Supervisor
+from whichpod.cluster.local.tasks import together, unless
+from whichpod.cluster.local.usage import Watched
 from whichpod.cluster.loopback.addresses import Block
-from whichpod.cluster.loopback.bench import run_bench
-from whichpod.cluster.loopback.client import run_client
-from whichpod.cluster.loopback.dns.server import DnsServer
-from whichpod.cluster.loopback.dns.zone import Zone
-from whichpod.cluster.loopback.images import WHICHPOD, image_of
-from whichpod.cluster.loopback.needs import needs_kube_proxy
-from whichpod.cluster.loopback.pods import HOST_ADDRESS, Kubelet, Pod, planned
-from whichpod.cluster.loopback.proxies import CLIENT_SIDECAR, KUBE_PROXY, PROXYLESS, Proxies
-from whichpod.cluster.loopback.relay import Relay
-from whichpod.cluster.loopback.supervisor import Supervisor
-from whichpod.cluster.loopback.tasks import together, unless
-from whichpod.cluster.loopback.usage import Watched
 from whichpod.cluster.protocol import Client, LoadRun, PodInfo, Via, dialled
 from whichpod.load.progress import LoadProgress
 from whichpod.manifest.bundle import Bundle

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from whichpod.cluster.loopback.dns.codec import Code, Record
+from whichpod.cluster.local.dns.codec import Code, Record
 from whichpod.manifest.kinds import Service
 from whichpod.mesh.registry import Endpoint, Registry
 

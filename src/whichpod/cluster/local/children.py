@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from whichpod.cluster.loopback.usage import Meter, Watched
+from whichpod.cluster.local.usage import Meter, Watched
 from whichpod.model.codec import from_json, to_json
 from whichpod.model.errors import ExitCode, WhichpodError
 from whichpod.model.plan import Plan

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images.base import Context, localise
-from whichpod.cluster.loopback.supervisor import Process
+from whichpod.cluster.local import binaries
+from whichpod.cluster.local.images.base import Context, localise
+from whichpod.cluster.local.supervisor import Process
 
 OWN = ("/etc/envoy", "/var/log/envoy")
 

@@ -1,4 +1,4 @@
-"""The process that all of a lab's processes descend from: `python -m whichpod.cluster.loopback.zygote FD`.
+"""The process that all of a lab's processes descend from: `python -m whichpod.cluster.local.zygote FD`.
 
 It has one thread and never uses gRPC, so a pod can be forked from it in a millisecond with everything
 imported. It owns the lab's temporary folder and watches over its children:
@@ -183,7 +183,7 @@ class Zygote:
 
     @staticmethod
     def _fork(command: dict[str, Any], report: int) -> int:
-        from whichpod.cluster.loopback.children import ENTRIES
+        from whichpod.cluster.local.children import ENTRIES
 
         return ENTRIES[command["entry"]](command["payload"], report)
 
@@ -251,7 +251,7 @@ def _prepare() -> None:
     global _prepared
     if _prepared:
         return
-    from whichpod.cluster.loopback import children
+    from whichpod.cluster.local import children
 
     children.prepare()
     # What is here now is shared with every child; a collection in a child would copy it.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from whichpod.cluster.loopback.client import converse, read
-from whichpod.cluster.loopback.supervisor import Supervisor
-from whichpod.cluster.loopback.usage import Watched
+from whichpod.cluster.local.client import converse, read
+from whichpod.cluster.local.supervisor import Supervisor
+from whichpod.cluster.local.usage import Watched
 from whichpod.cluster.protocol import LoadRun
 from whichpod.load.progress import LoadProgress
 from whichpod.model.codec import from_json, to_json

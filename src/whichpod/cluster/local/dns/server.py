@@ -7,9 +7,9 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-from whichpod.cluster.loopback.dns.codec import LONGEST_MESSAGE, MalformedError, build, parse
-from whichpod.cluster.loopback.dns.zone import Zone
-from whichpod.cluster.loopback.streams import StreamServer
+from whichpod.cluster.local.dns.codec import LONGEST_MESSAGE, MalformedError, build, parse
+from whichpod.cluster.local.dns.zone import Zone
+from whichpod.cluster.local.streams import StreamServer
 from whichpod.model.errors import LabError
 
 _TCP_IDLE_S = 10.0

@@ -8,9 +8,9 @@ import pwd
 import re
 from collections.abc import Mapping
 
-from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images.base import Context, localise
-from whichpod.cluster.loopback.supervisor import Process
+from whichpod.cluster.local import binaries
+from whichpod.cluster.local.images.base import Context, localise
+from whichpod.cluster.local.supervisor import Process
 
 OWN = ("/etc/nginx", "/var/log/nginx", "/var/cache/nginx", "/var/run", "/run", "/tmp")  # noqa: S108
 _MAIN = "/etc/nginx/nginx.conf"

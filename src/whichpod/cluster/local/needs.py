@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 
-from whichpod.cluster.loopback import binaries
-from whichpod.cluster.loopback.images import WHICHPOD, image_of
+from whichpod.cluster.local import binaries
+from whichpod.cluster.local.images import WHICHPOD, image_of
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Deployment, Service

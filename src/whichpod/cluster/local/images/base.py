@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from whichpod.cluster.loopback.files import Files
-from whichpod.cluster.loopback.supervisor import Process, Supervisor
+from whichpod.cluster.local.files import Files
+from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.manifest.kinds import Container
 from whichpod.model.errors import LabError
 

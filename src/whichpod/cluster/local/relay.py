@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from whichpod.cluster.loopback.streams import StreamServer
+from whichpod.cluster.local.streams import StreamServer
 from whichpod.model.errors import LabError
 
 _CHUNK = 65_536

@@ -115,7 +115,7 @@ class Supervisor:
                     sys.executable,
                     "-P",
                     "-m",
-                    "whichpod.cluster.loopback.zygote",
+                    "whichpod.cluster.local.zygote",
                     str(theirs.fileno()),
                     marker,
                 ],
