@@ -4,6 +4,7 @@ import pytest
 
 from whichpod.manifest.load import load_text
 from whichpod.manifest.traffic import (
+    ClientTls,
     ConnectionPool,
     ConsistentHash,
     DestinationRule,
@@ -114,7 +115,7 @@ def test_a_whole_policy() -> None:
         TcpPool(1, 0.03, 3600, 5, TcpKeepalive(3, 7200, 75)), HttpPool(2, 3, 4, 5, 6, "UPGRADE", True, 7)
     )
     assert found.outlier_detection == OutlierDetection(0, 2, True, 3, 1, 2, 100, 50)
-    assert found.tls_mode == "DISABLE"
+    assert found.tls == ClientTls("DISABLE")
     ((number, of_port),) = found.ports
     assert number == 80
     assert of_port.load_balancer is not None
@@ -132,7 +133,7 @@ def test_a_whole_policy() -> None:
         ),
         ("loadBalancer: {simple: LEAST_CONN}", "loadBalancer.simple", "old name of LEAST_REQUEST"),
         ("loadBalancer: {warmupDurationSecs: 10s}", "loadBalancer.warmupDurationSecs", "still reads it"),
-        ("tls: {mode: ISTIO_MUTUAL}", "tls.mode", "taken as DISABLE"),
+        ("tls: {mode: DISABLE, sni: a.b}", "tls.mode", "without effect"),
         (
             "loadBalancer: {consistentHash: {useSourceIp: true, minimumRingSize: 9}}",
             "loadBalancer.consistentHash.minimumRingSize",
@@ -145,6 +146,22 @@ def test_notes(text: str, path: str, says: str) -> None:
     (found,) = [n.message for n in notes if path in n.message]
     assert f"spec.trafficPolicy.{path}" in found
     assert says in found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{}", ClientTls("DISABLE")),
+        ("{mode: ISTIO_MUTUAL}", ClientTls("ISTIO_MUTUAL")),
+        (
+            "{mode: ISTIO_MUTUAL, sni: a.b, subjectAltNames: [spiffe://c]}",
+            ClientTls("ISTIO_MUTUAL", "a.b", ("spiffe://c",)),
+        ),
+        ("{mode: ISTIO_MUTUAL, subjectAltNames: []}", ClientTls("ISTIO_MUTUAL", "", ())),
+    ],
+)
+def test_tls(text: str, found: ClientTls) -> None:
+    assert policy(f"{{tls: {text}}}").tls == found
 
 
 def test_deprecated_warmup_still_works() -> None:
@@ -189,12 +206,3 @@ def test_what_is_refused(spec: str, says: str) -> None:
     with pytest.raises(ManifestError) as caught:
         rule(spec)
     assert says in caught.value.message
-
-
-def test_peer_authentication_is_noted() -> None:
-    bundle = load_text(
-        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}\n"
-        "spec: {mtls: {mode: STRICT}}\n"
-    )
-    assert bundle.peer_authentications[0].mode == "STRICT"
-    assert "plain text" in bundle.notes[0].message

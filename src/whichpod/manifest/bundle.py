@@ -12,6 +12,8 @@ from whichpod.model.errors import UsageError
 
 INJECT = "sidecar.istio.io/inject"
 """Label of a pod (formerly an annotation) that asks for or refuses a sidecar."""
+ROOT_NAMESPACE = "istio-system"
+"""Where policies of the whole mesh stand (meshConfig.rootNamespace's default)."""
 
 
 @dataclass(frozen=True, slots=True)

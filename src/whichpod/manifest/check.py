@@ -8,7 +8,13 @@ from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.fields import Findings
 from whichpod.manifest.hosts import full_host, matches
 from whichpod.manifest.kinds import Meta, Service, ServicePort, Where
-from whichpod.manifest.traffic import DestinationRule, RouteDestination, Simple, VirtualService
+from whichpod.manifest.traffic import (
+    DestinationRule,
+    PeerAuthentication,
+    RouteDestination,
+    Simple,
+    VirtualService,
+)
 
 
 def check(bundle: Bundle, findings: Findings) -> None:
@@ -25,6 +31,8 @@ def check(bundle: Bundle, findings: Findings) -> None:
         _rule(bundle, rule, findings)
     for virtual in bundle.virtual_services:
         _virtual(bundle, virtual, findings)
+    for policy in bundle.peer_authentications:
+        _peers(bundle, policy, findings)
 
 
 def _objects(bundle: Bundle) -> Iterator[tuple[str, Meta, Where]]:
@@ -103,6 +111,15 @@ def _rule(bundle: Bundle, rule: DestinationRule, findings: Findings) -> None:
                 subset.where,
                 f"{subject}: the subset {subset.name} matches no pod's labels, so it has no endpoints.",
             )
+
+
+def _peers(bundle: Bundle, policy: PeerAuthentication, findings: Findings) -> None:
+    wanted = policy.selector.items()
+    pods = [d.pod_labels for d in bundle.deployments if d.meta.namespace == policy.meta.namespace]
+    if wanted and pods and not any(all(have.get(k) == v for k, v in wanted) for have in pods):
+        findings.note(
+            policy.where, f"PeerAuthentication {policy.meta.name}: its selector matches no pod's labels."
+        )
 
 
 def _virtual(bundle: Bundle, virtual: VirtualService, findings: Findings) -> None:

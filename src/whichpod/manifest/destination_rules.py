@@ -1,4 +1,4 @@
-"""Reads DestinationRules (istio.io, Reference, Destination Rule) and PeerAuthentications."""
+"""Reads DestinationRules (istio.io, Reference, Destination Rule)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal, cast
 from whichpod.manifest.fields import Fields
 from whichpod.manifest.meta import check_name, labels, read_meta
 from whichpod.manifest.traffic import (
+    ClientTls,
     ConnectionPool,
     ConsistentHash,
     DestinationRule,
@@ -14,7 +15,6 @@ from whichpod.manifest.traffic import (
     HttpPool,
     LoadBalancer,
     OutlierDetection,
-    PeerAuthentication,
     Simple,
     Subset,
     TcpKeepalive,
@@ -67,7 +67,7 @@ def _policy(p: Fields, *, of_port: bool = False) -> TrafficPolicy:
         _load_balancer(lb) if (lb := p.child("loadBalancer")) else None,
         _pool(pool) if (pool := p.child("connectionPool")) else None,
         _outlier(outlier) if (outlier := p.child("outlierDetection")) else None,
-        _tls(tls) if (tls := p.child("tls")) else "",
+        _tls(tls) if (tls := p.child("tls")) else None,
         () if of_port else tuple(_port_policy(s) for s in p.children("portLevelSettings")),
     )
     if of_port:
@@ -84,13 +84,17 @@ def _port_policy(s: Fields) -> tuple[int, TrafficPolicy]:
     return number, _policy(s, of_port=True)
 
 
-def _tls(tls: Fields) -> Literal["", "DISABLE", "ISTIO_MUTUAL"]:
-    mode = tls.choice("mode", ("DISABLE", "ISTIO_MUTUAL"), "DISABLE")
+def _tls(tls: Fields) -> ClientTls:
+    mode = cast(
+        Literal["DISABLE", "ISTIO_MUTUAL"], tls.choice("mode", ("DISABLE", "ISTIO_MUTUAL"), "DISABLE")
+    )
+    sni = tls.text("sni")
+    names = tls.texts("subjectAltNames") if "subjectAltNames" in tls else None
+    tls.silent("subjectAltNames")
+    if mode == "DISABLE" and (sni or names):
+        tls.note("mode", "DISABLE leaves sni and subjectAltNames without effect.")
     tls.done()
-    if mode == "ISTIO_MUTUAL":
-        tls.note("mode", "is taken as DISABLE: the lab's sidecars speak plain text to one another.")
-        return "ISTIO_MUTUAL"
-    return "DISABLE"
+    return ClientTls(mode, sni, names)
 
 
 def _load_balancer(lb: Fields) -> LoadBalancer:
@@ -206,22 +210,3 @@ def _outlier(o: Fields) -> OutlierDetection:
     )
     o.done()
     return found
-
-
-def read_peer_authentication(top: Fields) -> PeerAuthentication:
-    """Reads a PeerAuthentication, which has no effect: the lab has no mutual TLS."""
-    meta = read_meta(top, "subdomain")
-    mode = "UNSET"
-    modes = ("UNSET", "DISABLE", "PERMISSIVE", "STRICT")
-    if spec := top.child("spec"):
-        if mtls := spec.child("mtls"):
-            mode = mtls.choice("mode", modes, mode)
-            mtls.done()
-        if selector := spec.child("selector"):
-            labels(selector, "matchLabels")
-            selector.done()
-        spec.without_effect("portLevelMtls")
-        spec.done()
-    top.silent("status")
-    top.findings.note(top.where, f"{top.subject}: has no effect in the lab, whose sidecars speak plain text.")
-    return PeerAuthentication(meta, top.where, mode)

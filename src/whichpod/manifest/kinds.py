@@ -168,6 +168,7 @@ class Deployment:
     pod_annotations: Mapping[str, str] = field(default_factory=dict)
     volumes: tuple[Volume, ...] = ()
     termination_grace_s: int = 30
+    service_account: str = "default"
 
     def ports(self) -> dict[str, int]:
         """The numbers of the named container ports."""

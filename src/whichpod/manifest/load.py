@@ -8,9 +8,10 @@ from typing import Any
 
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.check import check
-from whichpod.manifest.destination_rules import read_destination_rule, read_peer_authentication
+from whichpod.manifest.destination_rules import read_destination_rule
 from whichpod.manifest.fields import Fields, Findings
 from whichpod.manifest.nodes import Mapping, Node, Scalar, Sequence, compose, plain
+from whichpod.manifest.peer_authentications import read_peer_authentication
 from whichpod.manifest.services import read_config_map, read_namespace, read_service
 from whichpod.manifest.virtual_services import read_virtual_service
 from whichpod.manifest.workloads import read_deployment

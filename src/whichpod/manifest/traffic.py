@@ -14,6 +14,8 @@ from typing import Literal
 from whichpod.manifest.kinds import Meta, Where
 
 Upgrade = Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]
+MutualTls = Literal["UNSET", "DISABLE", "PERMISSIVE", "STRICT"]
+"""PeerAuthentication.MutualTLS.Mode; UNSET means that the wider policy holds."""
 
 
 class Simple(StrEnum):
@@ -126,13 +128,23 @@ class OutlierDetection:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientTls:
+    """ClientTLSSettings, of which those between sidecars are understood."""
+
+    mode: Literal["DISABLE", "ISTIO_MUTUAL"]
+    sni: str = ""
+    subject_alt_names: tuple[str, ...] | None = None
+    """The identities that a server may have; None means those of the destination's service accounts."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrafficPolicy:
     """TrafficPolicy of a destination, a port of it, or a subset."""
 
     load_balancer: LoadBalancer | None = None
     connection_pool: ConnectionPool | None = None
     outlier_detection: OutlierDetection | None = None
-    tls_mode: Literal["", "DISABLE", "ISTIO_MUTUAL"] = ""
+    tls: ClientTls | None = None
     ports: tuple[tuple[int, TrafficPolicy], ...] = ()
     """portLevelSettings: (port number, policy)."""
 
@@ -227,4 +239,8 @@ class PeerAuthentication:
 
     meta: Meta
     where: Where
-    mode: str = "UNSET"
+    mode: MutualTls = "UNSET"
+    selector: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the pods that are meant; empty means all of the namespace, or of the mesh."""
+    ports: tuple[tuple[int, MutualTls], ...] = ()
+    """portLevelMtls: (port of the pod, mode)."""

@@ -46,8 +46,6 @@ _POD_IDLE = (
     "priorityClassName",
     "schedulerName",
     "securityContext",
-    "serviceAccount",
-    "serviceAccountName",
     "tolerations",
     "topologySpreadConstraints",
 )
@@ -94,11 +92,14 @@ def read_deployment(top: Fields) -> Deployment:
     grace = pod.whole("terminationGracePeriodSeconds", 30)
     if pod.text("restartPolicy", "Always") != "Always":
         pod.fail("restartPolicy", "must be Always in a Deployment.")
+    account = pod.text("serviceAccountName") or pod.text("serviceAccount") or "default"
+    pod.silent("serviceAccount")
+    check_name(pod, "serviceAccountName", account, "subdomain")
     pod.without_effect(*_POD_IDLE)
     pod.done()
     _check_pod(pod, containers, volumes)
     return Deployment(
-        meta, top.where, replicas, selector, pod_labels, containers, annotations, volumes, grace
+        meta, top.where, replicas, selector, pod_labels, containers, annotations, volumes, grace, account
     )
 
 

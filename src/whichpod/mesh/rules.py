@@ -9,12 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.bundle import ROOT_NAMESPACE, Bundle
 from whichpod.manifest.hosts import full_host, matches
 from whichpod.manifest.kinds import Service
 from whichpod.manifest.traffic import DestinationRule, Simple, Subset, TrafficPolicy, VirtualService
 
-ROOT_NAMESPACE = "istio-system"
 T = TypeVar("T", DestinationRule, VirtualService)
 
 
@@ -80,7 +79,7 @@ def policy_for(rule: DestinationRule | None, port: int, subset: Subset | None = 
         load_balancer=own.load_balancer or base.load_balancer,
         connection_pool=own.connection_pool or base.connection_pool,
         outlier_detection=own.outlier_detection or base.outlier_detection,
-        tls_mode=own.tls_mode or base.tls_mode,
+        tls=own.tls or base.tls,
     )
 
 
