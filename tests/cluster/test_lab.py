@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.cluster.conftest import eventually
 from tests.cluster.manifests import ROUND_ROBIN, bundle, deployment, service
-from whichpod.cluster.local.lab import LoopbackLab
+from whichpod.cluster.local.lab import LocalLab
 from whichpod.cluster.loopback import LoopbackCluster
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
@@ -30,7 +29,7 @@ EVENLY = Plan(requests=30, policy="round_robin", warmup=1)
 class Running:
     """A lab with the loop that it runs in."""
 
-    def __init__(self, runner: asyncio.Runner, lab: LoopbackLab) -> None:
+    def __init__(self, runner: asyncio.Runner, lab: LocalLab) -> None:
         self.runner = runner
         self.lab = lab
 
@@ -195,12 +194,12 @@ def test_a_tcp_port_pins_the_connection(meshed: Running) -> None:
     assert counts(meshed.probe(Client("pinned", meshed=True))) == [30]
 
 
-def inbound_requests(lab: LoopbackLab) -> list[int]:
+def inbound_requests(meshed: Running) -> list[int]:
     """Requests that each pod's sidecar has passed on, by Envoy's own count."""
     found = []
-    for pod in lab._pods:
-        with urllib.request.urlopen(f"http://{pod.app_address}:15000/stats?format=json", timeout=5) as answer:
-            stats = json.load(answer)["stats"]
+    for pod in meshed.lab.pods:
+        answer = meshed.runner.run(meshed.lab.sidecar(pod.name, "/stats?format=json"))
+        stats = json.loads(answer)["stats"]
         name = "cluster.inbound|50051||.upstream_rq_total"
         found += [s["value"] for s in stats if s.get("name") == name]
     return found
@@ -208,17 +207,17 @@ def inbound_requests(lab: LoopbackLab) -> list[int]:
 
 def test_port_forward_passes_by_the_sidecars(meshed: Running) -> None:
     meshed.probe(Client("echo", meshed=True))
-    before = inbound_requests(meshed.lab)
+    before = inbound_requests(meshed)
     assert len(before) == 3
     assert all(before)
     assert counts(meshed.probe(Client("echo", via=Via.PORT_FORWARD))) == [30]
-    assert inbound_requests(meshed.lab) == before
+    assert inbound_requests(meshed) == before
 
 
 def test_a_client_without_a_sidecar_meets_those_of_the_pods(meshed: Running) -> None:
-    before = sum(inbound_requests(meshed.lab))
+    before = sum(inbound_requests(meshed))
     assert counts(meshed.probe(Client("echo"))) == [30]
-    assert sum(inbound_requests(meshed.lab)) == before + 30
+    assert sum(inbound_requests(meshed)) == before + 30
 
 
 def test_a_pod_that_ends_is_forgotten_by_dns_and_proxies() -> None:
@@ -259,5 +258,5 @@ def test_labs_side_by_side_don_t_meet() -> None:
     assert not first & second
 
 
-async def eventually_none_ready(lab: LoopbackLab) -> None:
+async def eventually_none_ready(lab: LocalLab) -> None:
     await eventually(lambda: not any(p.ready for p in lab.pods), "the end of all pods")

@@ -16,7 +16,7 @@ import pytest
 
 from tests.cluster.conftest import eventually, with_marker
 from tests.cluster.manifests import bundle, config_map, deployment, service
-from whichpod.cluster.local.lab import LoopbackLab
+from whichpod.cluster.local.lab import LocalLab
 from whichpod.cluster.loopback import LoopbackCluster
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
@@ -42,7 +42,7 @@ def assert_nothing_left(folder: Path) -> None:
 async def enter(
     what: Bundle,
     client: Client,
-    body: Callable[[LoopbackLab], Awaitable[object]] | None = None,
+    body: Callable[[LocalLab], Awaitable[object]] | None = None,
     timeout_s: float = 20,
 ) -> None:
     async with LoopbackCluster().lab(what, client=client, ready_timeout_s=timeout_s) as lab:
@@ -137,13 +137,13 @@ def test_a_sidecar_that_refuses_what_the_control_plane_sends_is_quoted(
 
 
 def test_a_proxy_that_dies_while_the_client_runs(tmp_path: Path) -> None:
-    async def body(lab: LoopbackLab) -> None:
+    async def body(lab: LocalLab) -> None:
         begun = asyncio.Event()
         plan = Plan(requests=None, duration_s=1.5, deadline_s=1)
         probe = lab.probe(Client("echo"), plan, progress=lambda _: begun.set())
         task = asyncio.create_task(probe)
         await asyncio.wait_for(begun.wait(), 20)
-        for process in lab._proxies.processes:
+        for process, _ in lab._fabric.proxies:
             process.signal(signal.SIGKILL)
         with pytest.raises(LabError, match="kube-proxy was killed by SIGKILL while the client ran"):
             await task
@@ -154,7 +154,7 @@ def test_a_proxy_that_dies_while_the_client_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("while_probing", [False, True])
 def test_the_end_of_the_zygote_is_noticed(while_probing: bool, tmp_path: Path) -> None:
-    async def body(lab: LoopbackLab) -> None:
+    async def body(lab: LocalLab) -> None:
         plan, begun = Plan(requests=None, duration_s=60), asyncio.Event()
         if not while_probing:
             os.kill(lab._supervisor.pid, signal.SIGKILL)
@@ -173,7 +173,7 @@ def test_the_end_of_the_zygote_is_noticed(while_probing: bool, tmp_path: Path) -
 def test_success_and_an_error_of_the_caller_leave_nothing(tmp_path: Path) -> None:
     what = bundle(deployment(replicas=2, sidecar=True), service())
 
-    async def fails(lab: LoopbackLab) -> None:
+    async def fails(lab: LocalLab) -> None:
         assert with_marker(str(tmp_path)), "the marker is what processes are found by"
         raise ValueError("mine")
 

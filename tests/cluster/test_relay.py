@@ -13,10 +13,14 @@ async def reverse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await writer.drain()
 
 
+def relay_to(host: str, port: int) -> Relay:
+    return Relay(lambda: asyncio.open_connection(host, port))
+
+
 def test_bytes_pass_both_ways_and_half_closing_is_kept() -> None:
     async def run() -> None:
         server = StreamServer(reverse)
-        relay = Relay(*await server.start("127.0.0.1"))
+        relay = relay_to(*await server.start("127.0.0.1"))
         host, _, port = (await relay.start()).rpartition(":")
         data = bytes(range(256)) * 4000
         for _ in range(2):
@@ -36,7 +40,7 @@ def test_a_pod_that_refuses_closes_the_connection() -> None:
         server = StreamServer(reverse)
         address = await server.start("127.0.0.1")
         await server.stop()
-        relay = Relay(*address)
+        relay = relay_to(*address)
         host, _, port = (await relay.start()).rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         assert await reader.read() == b""
@@ -49,7 +53,7 @@ def test_a_pod_that_refuses_closes_the_connection() -> None:
 def test_stopping_ends_open_connections() -> None:
     async def run() -> None:
         server = StreamServer(reverse)
-        relay = Relay(*await server.start("127.0.0.1"))
+        relay = relay_to(*await server.start("127.0.0.1"))
         host, _, port = (await relay.start()).rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"x")
@@ -59,6 +63,6 @@ def test_stopping_ends_open_connections() -> None:
             assert await reader.read() == b""
         writer.close()
         await server.stop()
-        await Relay("127.0.0.1", 1).stop()
+        await relay_to("127.0.0.1", 1).stop()
 
     asyncio.run(run())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Service
@@ -86,6 +87,31 @@ class PodInfo:
     namespace: str = "default"
     labels: dict[str, str] = field(default_factory=dict)
     ready: bool = False
+    ending: bool = False
+    """Whether it was told to end."""
+    restarts: int = 0
+    """How often one of its containers was started anew."""
+    meshed: bool = False
+    node: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabEvent:
+    """Something that happened to a pod, or was done to the lab."""
+
+    at_ns: int
+    """By the monotonic clock, which all processes of a machine share."""
+    kind: str
+    """`created`, `ready`, `unready`, `died`, `restarted`, `ending`, `gone`, or what was done: `scale`."""
+    what: str
+    """The pod, the Deployment, the part."""
+    detail: str = ""
+
+    @classmethod
+    def now(cls, kind: str, what: str, detail: str = "") -> LabEvent:
+        """An event of this moment."""
+        return cls(time.monotonic_ns(), kind, what, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +153,75 @@ class Lab(Protocol):
 
     def environment(self) -> dict[str, str]:
         """The cluster's name, the versions of the parts in play, and what stands in for what."""
+
+
+class LiveLab(Lab, Protocol):
+    """A lab in which things happen: pods come, go, slow down and fail.
+
+    Containers that end are started anew, and readiness is probed on, as kubelets do.
+    Deployments and pods are named by NAME, or NAMESPACE/NAME. Every method is told in `events`. All raise
+    LabError or UsageError for a name that isn't there.
+    """
+
+    @property
+    def bundle(self) -> Bundle:
+        """The manifests as they hold now."""
+
+    @property
+    def events(self) -> Sequence[LabEvent]:
+        """What has happened so far, in order."""
+
+    async def apply(self, bundle: Bundle) -> None:
+        """Other manifests hold. Returns when the pods that they ask for are ready. Raises ManifestError."""
+
+    async def scale(self, deployment: str, replicas: int) -> None:
+        """Another number of pods. Returns when new ones are ready and superfluous ones have begun to end."""
+
+    async def restart(self, deployment: str) -> None:
+        """A rolling restart with a Deployment's default surge. Returns when the new pods are ready."""
+
+    async def delete(self, pod: str) -> None:
+        """Ends a pod in order, with its grace; another one takes its place."""
+
+    async def kill(self, pod: str, signal: int) -> None:
+        """Sends a signal to a pod's processes: SIGKILL, or SIGSTOP and SIGCONT for one that hangs."""
+
+    async def fault(self, pod: str, faults: Mapping[str, Any] | None) -> None:
+        """Makes an echo pod slow or failing, in the words of `whichpod serve --faults`; None makes it well.
+
+        Raises LabError for a pod that runs something else.
+        """
+
+    async def control_plane(self, *, up: bool) -> None:
+        """Stops the control plane, or starts it again."""
+
+    async def dns(self, *, up: bool) -> None:
+        """Stops the cluster's DNS, or starts it again."""
+
+    async def sidecar(self, owner: str, path: str) -> bytes:
+        """GET from the administration interface of the sidecar of a pod, or of the client (`client`)."""
+
+    def logs(self, pod: str) -> str:
+        """What a pod's containers have written."""
+
+    async def settled(self) -> None:
+        """Waits until pods that were told to end are gone and all proxies have what was pushed."""
+
+
+class LiveCluster(Protocol):
+    """A place where live labs run."""
+
+    name: str
+
+    def live(
+        self,
+        bundle: Bundle,
+        *,
+        clients: Sequence[Client] = (),
+        progress: Callable[[str], None] | None = None,
+        ready_timeout_s: float = 30.0,
+    ) -> AbstractAsyncContextManager[LiveLab]:
+        """Starts all that the bundle and its clients need, ready when entered, gone when left."""
 
 
 class Cluster(Protocol):

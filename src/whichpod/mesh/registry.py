@@ -31,6 +31,11 @@ class Registry:
         self.bundle = bundle
         self.endpoints = endpoints
 
+    @classmethod
+    def empty(cls) -> Registry:
+        """One without Services or pods."""
+        return cls(Bundle())
+
     def addresses(
         self, service: Service, port: ServicePort, subset: Mapping[str, str] | None = None
     ) -> tuple[tuple[str, int], ...]:

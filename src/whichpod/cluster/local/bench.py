@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from whichpod.cluster.local.client import converse, read
+from whichpod.cluster.local.fabric import Standing
 from whichpod.cluster.local.supervisor import Supervisor
 from whichpod.cluster.local.usage import Watched
 from whichpod.cluster.protocol import LoadRun
@@ -21,6 +22,7 @@ async def run_bench(
     name: str,
     target: Target,
     plan: Plan,
+    standing: Standing,
     watched: Iterable[Watched],
     progress: Callable[[LoadProgress], None] | None,
 ) -> LoadRun:
@@ -30,5 +32,5 @@ async def run_bench(
     """
     tell = (lambda said: progress(from_json(LoadProgress, said))) if progress else None
     payload = {"target": to_json(target), "plan": to_json(plan), "watched": [to_json(w) for w in watched]}
-    heard = await converse(supervisor, name, "bench", payload, {}, tell)
+    heard = await converse(supervisor, name, "bench", payload, standing, tell)
     return LoadRun(read(Report, "report", heard), read(Usage, "usage", heard))

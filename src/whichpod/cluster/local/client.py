@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from whichpod.cluster.local.fabric import Standing
 from whichpod.cluster.local.images.base import base_environment
 from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.model.codec import from_json, to_json
@@ -27,13 +28,13 @@ async def run_client(
     name: str,
     target: Target,
     plan: Plan,
-    env: Mapping[str, str],
+    standing: Standing,
     progress: Callable[[Progress], None] | None,
 ) -> Report:
     """The report of a client that runs `plan` against `target`; it ends as `converse` says."""
     tell = (lambda said: progress(from_json(Progress, said))) if progress else None
     payload = {"target": to_json(target), "plan": to_json(plan)}
-    return read(Report, "report", await converse(supervisor, name, "client", payload, env, tell))
+    return read(Report, "report", await converse(supervisor, name, "client", payload, standing, tell))
 
 
 async def converse(
@@ -41,7 +42,7 @@ async def converse(
     name: str,
     entry: str,
     payload: Mapping[str, Any],
-    env: Mapping[str, str],
+    standing: Standing,
     progress: Callable[[Any], None] | None,
 ) -> Mapping[str, Any]:
     """Forks a client, one of `children.ENTRIES`, and returns what it told, by kind; there is a report.
@@ -63,7 +64,12 @@ async def converse(
                 process.signal(signal.SIGTERM)
 
     process = supervisor.fork(
-        name, entry, payload, title="client", env={**base_environment(supervisor.folder), **env}
+        name,
+        entry,
+        payload,
+        title="client",
+        env={**base_environment(supervisor.folder), **standing.env},
+        network=standing.network,
     )
     process.on_line = hear
     try:

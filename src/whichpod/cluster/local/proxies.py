@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from whichpod.cluster.local import binaries, readiness
+from whichpod.cluster.local.http import get
 from whichpod.cluster.local.images.base import base_environment
 from whichpod.cluster.local.images.envoy import complete
 from whichpod.cluster.local.pods import Pod
+from whichpod.cluster.local.readiness import Connect
 from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.local.tasks import together
 from whichpod.cluster.loopback.addresses import Block
@@ -39,9 +42,12 @@ _AT_ONCE = 16
 class _Node:
     resources: Callable[[Registry], Resources]
     process: Process | None = None
+    admin: str = ""
+    """Address of its administration interface."""
     fixed: bool = False
-    """Whether the resources don't depend on which pods are ready."""
-    given: bool = False
+    """Whether the resources depend on the manifests only, not on which pods are ready."""
+    given: object = None
+    """The bundle for which they were given last."""
 
 
 class Proxies:
@@ -65,6 +71,11 @@ class Proxies:
         """The Envoys."""
         return (n.process for n in self._nodes.values() if n.process)
 
+    @property
+    def sidecars(self) -> bool:
+        """Whether there is a sidecar among them."""
+        return any(n.process for name, n in self._nodes.items() if name != KUBE_PROXY)
+
     async def start_kube_proxy(self, listen: Callable[[Service], str]) -> None:
         """The stand-in for the kernel's NAT; `listen` gives a Service's ClusterIP."""
         admin = self._block.own(_KUBE_PROXY_ADMIN)
@@ -79,25 +90,38 @@ class Proxies:
         """The sidecar of a pod that serves."""
         others = [p.port for c in pod.deployment.containers for p in c.ports if p.protocol == "TCP"]
         await self._start_envoy(
-            f"sidecar of pod {pod.name}",
-            pod.app_address,
-            lambda r: inbound(r, pod.endpoint(), pod.app_address, other_ports=others),
+            sidecar_of(pod.name),
+            pod.place.app_address,
+            lambda r: inbound(r, pod.endpoint(), pod.place.app_address, other_ports=others),
             zone=pod.zone,
             fixed=True,
         )
 
-    async def proxyless(self) -> dict[str, str]:
-        """The environment of a gRPC client that speaks xDS itself."""
-        address = await self._control_plane()
+    def stop_sidecar(self, pod: Pod) -> None:
+        """Ends a pod's sidecar; nothing where it has none."""
+        node = self._nodes.pop(sidecar_of(pod.name), None)
+        if node and node.process:
+            self._ads.forget(sidecar_of(pod.name))
+            node.process.signal(signal.SIGTERM)
+
+    async def proxyless(self) -> None:
+        """Has resources for a gRPC client that speaks xDS itself."""
+        await self._control_plane()
         self._nodes.setdefault(PROXYLESS, _Node(proxyless))
-        return {"GRPC_XDS_BOOTSTRAP_CONFIG": proxyless_bootstrap(PROXYLESS, address)}
+
+    def proxyless_env(self) -> dict[str, str]:
+        """The environment of such a client."""
+        return {"GRPC_XDS_BOOTSTRAP_CONFIG": proxyless_bootstrap(PROXYLESS, self._ads.address)}
 
     def push(self, registry: Registry) -> None:
         """Gives every proxy its configuration as it is with these endpoints."""
         for name, node in self._nodes.items():
-            if not (node.fixed and node.given):
-                self._ads.set(name, node.resources(registry))
-                node.given = True
+            self._give(name, node, registry)
+
+    def _give(self, name: str, node: _Node, registry: Registry) -> None:
+        if not (node.fixed and node.given is registry.bundle):
+            self._ads.set(name, node.resources(registry))
+            node.given = registry.bundle
 
     async def settled(self, registry: Registry) -> None:
         """Pushes, and waits until every Envoy has accepted its configuration and listens where it should.
@@ -114,9 +138,41 @@ class Proxies:
             at_once=_AT_ONCE,
         )
 
+    async def sidecar_settled(self, pod: Pod, registry: Registry) -> None:
+        """The same for one pod's sidecar; at once where it has none."""
+        name = sidecar_of(pod.name)
+        node = self._nodes.get(name)
+        if node and node.process:
+            self._give(name, node, registry)
+            await self._settle(name, node.process, node.resources(registry))
+
+    def check(self) -> None:
+        """Raises LabError where an Envoy has ended."""
+        for process in self.processes:
+            if process.exited.done():
+                raise LabError(
+                    f"The {process.title} {process.how_it_ended()} while the client ran.{process.wrote()}"
+                )
+
+    async def admin(self, owner: str, path: str, connect: Connect) -> bytes:
+        """GET from the administration interface of a pod's sidecar, or of the client's (`client`).
+
+        Raises LabError where there is none, or where it doesn't answer.
+        """
+        node = self._nodes.get(CLIENT_SIDECAR if owner == "client" else sidecar_of(owner))
+        if not node or not node.process:
+            raise LabError(f"{owner} has no sidecar.")
+        return await get(connect, node.admin, ADMIN_PORT, path, self._timeout_s)
+
     async def stop(self) -> None:
         """Stops the control plane. The Envoys end with the lab."""
         await self._ads.stop()
+
+    async def restart(self) -> None:
+        """Starts the control plane at the address that it had; nothing where there was none."""
+        if self._ads.address:
+            host, _, port = self._ads.address.rpartition(":")
+            await self._ads.start(host, int(port))
 
     async def _control_plane(self) -> str:
         async with self._starting:
@@ -133,7 +189,7 @@ class Proxies:
     ) -> None:
         if name in self._nodes:
             return
-        node = self._nodes[name] = _Node(resources, fixed=fixed)
+        node = self._nodes[name] = _Node(resources, admin=admin, fixed=fixed)
         address = await self._control_plane()
         bootstrap = envoy_bootstrap(name, address, f"{admin}:{ADMIN_PORT}", zone=zone)
         slug = name.replace(" ", "-")
@@ -157,6 +213,11 @@ class Proxies:
             except readiness.NotReadyError as e:
                 reason = str(e)
         raise LabError(f"The {name} does not listen on {host}:{port}: {reason}.")
+
+
+def sidecar_of(pod: str) -> str:
+    """The name of a pod's sidecar, as the control plane knows it."""
+    return f"sidecar of pod {pod}"
 
 
 def _port(listen: Callable[[Service], str]) -> Callable[[Service, ServicePort], tuple[str, int]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+from whichpod.cluster.local import health
 from whichpod.manifest.kinds import Container, ExecCheck, GrpcCheck, HttpCheck, TcpCheck
 
 Check = GrpcCheck | TcpCheck | HttpCheck | ExecCheck
+Connect = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.25
 """Between attempts. Most pods take some hundredths of a second; a slow one is not to be hammered."""
 _HTTP_HEAD = 4096
@@ -30,17 +32,23 @@ async def attempts(deadline: float) -> AsyncIterator[None]:
         pause = min(pause * 1.5, LONGEST_PAUSE_S)
 
 
-async def attempt(check: Check, host: str, ports: Mapping[str, int], timeout_s: float) -> None:
+async def attempt(
+    check: Check,
+    host: str,
+    ports: Mapping[str, int],
+    timeout_s: float,
+    connect: Connect = asyncio.open_connection,
+) -> None:
     """One attempt against the pod at `host`; `ports` has the numbers of named ports. Raises NotReadyError."""
     try:
         async with asyncio.timeout(timeout_s):
             match check:
                 case GrpcCheck():
-                    await _grpc(host, check.port, check.service)
+                    await _grpc(connect, host, check.port, check.service)
                 case TcpCheck():
-                    await _tcp(host, _number(check.port, ports))
+                    await _tcp(connect, host, _number(check.port, ports))
                 case HttpCheck():
-                    await _http(host, _number(check.port, ports), check)
+                    await _http(connect, host, _number(check.port, ports), check)
                 case ExecCheck():
                     raise NotReadyError("a command can't be run inside of a pod here")
     except TimeoutError:
@@ -80,39 +88,26 @@ def _number(port: int | str, ports: Mapping[str, int]) -> int:
     return ports[port]
 
 
-async def _tcp(host: str, port: int) -> None:
-    _, writer = await asyncio.open_connection(host, port)
+async def _tcp(connect: Connect, host: str, port: int) -> None:
+    _, writer = await connect(host, port)
     writer.transport.abort()
 
 
-async def _grpc(host: str, port: int, service: str) -> None:
-    # A refused connection would make a channel wait before it tries again; so first see that one is accepted.
-    await _tcp(host, port)
-    import grpc.aio
-    from grpc_health.v1 import health_pb2
-
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-    async with grpc.aio.insecure_channel(f"ipv4:{host}:{port}", options=options) as channel:
-        ask = channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        try:
-            answer = await ask(health_pb2.HealthCheckRequest(service=service))
-        except grpc.aio.AioRpcError as e:
-            raise NotReadyError(f"{e.code().name}: {e.details()}") from None
-    if answer.status != health_pb2.HealthCheckResponse.SERVING:
-        raise NotReadyError(f"it says {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}")
-
-
-async def _http(host: str, port: int, check: HttpCheck) -> None:
-    tls = None
-    if check.scheme == "HTTPS":  # as a kubelet: any certificate will do
-        tls = ssl.create_default_context()
-        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-    reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+async def _grpc(connect: Connect, host: str, port: int, service: str) -> None:
+    reader, writer = await connect(host, port)
     try:
+        await health.check(reader, writer, f"{host}:{port}", service)
+    except health.UnhealthyError as e:
+        raise NotReadyError(str(e)) from None
+
+
+async def _http(connect: Connect, host: str, port: int, check: HttpCheck) -> None:
+    reader, writer = await connect(host, port)
+    try:
+        if check.scheme == "HTTPS":  # as a kubelet: any certificate will do
+            tls = ssl.create_default_context()
+            tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+            await writer.start_tls(tls)
         request = f"GET {check.path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
         writer.write(request.encode())
         head = await reader.read(_HTTP_HEAD)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from whichpod.cluster.local.streams import StreamServer
 from whichpod.model.errors import LabError
 
 _CHUNK = 65_536
+Onward = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 class Relay:
-    """Relays connections to one address. Bytes only: it knows nothing of HTTP."""
+    """Relays connections to where `onward` connects. Bytes only: it knows nothing of HTTP."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._to = (host, port)
+    def __init__(self, onward: Onward) -> None:
+        self._onward = onward
         self._server = StreamServer(self._serve)
 
     async def start(self) -> str:
@@ -27,7 +29,7 @@ class Relay:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Where the pod refuses, kubectl drops the connection likewise.
-        back, onward = await asyncio.open_connection(*self._to)
+        back, onward = await self._onward()
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(_copy(reader, onward))

@@ -151,16 +151,35 @@ class Supervisor:
         return self
 
     def exec(
-        self, name: str, argv: Sequence[str], *, title: str, env: Mapping[str, str], cwd: Path | None = None
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        title: str,
+        env: Mapping[str, str],
+        cwd: Path | None = None,
+        network: str = "",
     ) -> Process:
-        """Starts a program: `argv[0]` is its absolute path. Its output goes to a log in the lab's folder."""
-        return self._start(name, title, op="exec", argv=list(argv), env=env, cwd=str(cwd) if cwd else None)
+        """Starts a program: `argv[0]` is its absolute path. Its output goes to a log in the lab's folder.
+
+        `network` names the network that it is to live in; empty: the zygote's own.
+        """
+        return self._start(
+            name, title, op="exec", argv=list(argv), env=env, cwd=str(cwd) if cwd else None, network=network
+        )
 
     def fork(
-        self, name: str, entry: str, payload: Mapping[str, Any], *, title: str, env: Mapping[str, str]
+        self,
+        name: str,
+        entry: str,
+        payload: Mapping[str, Any],
+        *,
+        title: str,
+        env: Mapping[str, str],
+        network: str = "",
     ) -> Process:
-        """Starts one of `children.ENTRIES` in a process forked from the zygote."""
-        return self._start(name, title, op="fork", entry=entry, payload=payload, env=env)
+        """Starts one of `children.ENTRIES` in a process forked from the zygote; `network` as for `exec`."""
+        return self._start(name, title, op="fork", entry=entry, payload=payload, env=env, network=network)
 
     def _start(self, name: str, title: str, **command: object) -> Process:
         process = self._processes[name] = Process(self, name, title, self.folder / f"{name}.log")

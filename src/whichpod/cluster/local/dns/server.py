@@ -26,21 +26,21 @@ class DnsServer:
         self.address = ""
         """HOST:PORT, once started."""
 
-    async def start(self, host: str) -> str:
-        """Listens on a free port of `host`; returns HOST:PORT. Raises LabError."""
+    async def start(self, host: str, port: int = 0) -> str:
+        """Listens on `port` of `host`, 0 for a free one; returns HOST:PORT. Raises LabError."""
         loop = asyncio.get_running_loop()
         for _ in range(_TRIES):
             udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             udp.setblocking(False)
             try:
-                udp.bind((host, 0))
-                port = udp.getsockname()[1]
-                await self._tcp.start(host, port)
+                udp.bind((host, port))
+                bound = udp.getsockname()[1]
+                await self._tcp.start(host, bound)
             except OSError:
                 udp.close()  # the port is free for UDP and not for TCP: another one
                 continue
             self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self.respond), sock=udp)
-            self.address = f"{host}:{port}"
+            self.address = f"{host}:{bound}"
             return self.address
         raise LabError(f"The lab's DNS server found no free port on {host}.")
 
@@ -67,9 +67,10 @@ class DnsServer:
                 await writer.drain()
 
     async def stop(self) -> None:
-        """Closes the sockets. Safe to call when it never started."""
+        """Closes the sockets. `address` stays. Safe to call when it never started."""
         if self._udp:
             self._udp.close()
+            self._udp = None
         await self._tcp.stop()
 
 

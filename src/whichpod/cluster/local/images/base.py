@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from whichpod.cluster.local.fabric import Standing
 from whichpod.cluster.local.files import Files
 from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.manifest.kinds import Container
@@ -25,7 +26,8 @@ class Context:
     pod: str
     container: Container
     address: str
-    """What the container's processes bind: the pod's IP, or its private address where it has a sidecar."""
+    """What the container's processes bind where they say "all addresses" or localhost: the pod's IP, or its
+    private address where it has a sidecar. Empty where the pod has a network of its own."""
     env: Mapping[str, str]
     command: tuple[str, ...]
     args: tuple[str, ...]
@@ -34,11 +36,15 @@ class Context:
     """HOST:PORT of the cluster's DNS."""
     alone: bool
     """Whether the pod has no other container."""
+    life: int = 0
+    """How often it was started before."""
+    standing: Standing = field(default_factory=Standing)
 
     @property
     def name(self) -> str:
         """The process's name, unique in the lab."""
-        return self.pod if self.alone else f"{self.pod}.{self.container.name}"
+        name = self.pod if self.alone else f"{self.pod}.{self.container.name}"
+        return f"{name}.{self.life}" if self.life else name
 
     @property
     def title(self) -> str:
@@ -68,7 +74,12 @@ class Context:
         """Executes a program with the container's environment."""
         env = {**base_environment(self.files.root), **self.env, **(extra or {})}
         return self.supervisor.exec(
-            self.name, [str(binary), *argv], title=self.title, env=env, cwd=self.files.root
+            self.name,
+            [str(binary), *argv],
+            title=self.title,
+            env=env,
+            cwd=self.files.root,
+            network=self.standing.network,
         )
 
 
@@ -76,9 +87,9 @@ def localise(text: str, address: str) -> str:
     """`text` with the pod's own address for "all addresses" and localhost.
 
     A pod has a network of its own, where 0.0.0.0 and 127.0.0.1 mean the pod. Here they would mean the whole
-    machine.
+    machine. Without an address the text stays as it is.
     """
-    return _OWN_ADDRESS.sub(address, text)
+    return _OWN_ADDRESS.sub(address, text) if address else text
 
 
 def base_environment(home: Path) -> dict[str, str]:

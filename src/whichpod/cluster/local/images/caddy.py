@@ -24,12 +24,14 @@ def launch(context: Context) -> Process:
     folders = {"XDG_CONFIG_HOME": "/config", "XDG_DATA_HOME": "/data"}
     extra = {name: str(context.files.real(folder)) for name, folder in folders.items()}
     # Caddy's administration API is on localhost:2019; localhost is the pod's.
-    extra["CADDY_ADMIN"] = f"{context.address}:2019"
+    extra["CADDY_ADMIN"] = f"{context.address or '127.0.0.1'}:2019"
     return context.run(binaries.find("caddy"), [context.files.rewrite(a) for a in given], extra)
 
 
 def bind_to(caddyfile: str, address: str) -> str:
     """A Caddyfile whose sites listen on `address` where it doesn't say otherwise."""
+    if not address:
+        return caddyfile
     if _DEFAULT_BIND.search(caddyfile):
         return caddyfile
     line = f"\tdefault_bind {address}\n"

@@ -27,4 +27,6 @@ def launch(context: Context) -> Process:
 
 def bind_to(config: str, address: str) -> str:
     """A configuration that listens on `address` where it says "any"."""
+    if not address:
+        return config
     return _BIND_ALL.sub(rf"\g<1>{address}:", config)

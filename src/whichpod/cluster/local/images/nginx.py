@@ -54,6 +54,8 @@ def launch(context: Context) -> Process:
 
 def bind_to(config: str, address: str) -> str:
     """A configuration that listens on `address` where it says "any"."""
+    if not address:
+        return config
     return _LISTEN.sub(rf"\g<1>{address}:", _LISTEN_6.sub("", config))
 
 

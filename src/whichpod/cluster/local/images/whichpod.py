@@ -6,6 +6,8 @@ from whichpod.cluster.local.images.base import Context, base_environment
 from whichpod.cluster.local.supervisor import Process
 
 OWN: tuple[str, ...] = ()
+FAULTS = "faults.json"
+"""In a container's folder: what its server is told to do wrong, read anew on SIGHUP."""
 
 
 def launch(context: Context) -> Process:
@@ -21,7 +23,13 @@ def launch(context: Context) -> Process:
             fix='Give it the arguments of a server: args: ["serve", ...]',
         )
     # In a container the host's name is the pod's; here all pods share the machine's.
-    names = {"HOSTNAME": context.pod, "POD_NAME": context.pod}
+    names = {
+        "HOSTNAME": context.pod,
+        "POD_NAME": context.pod,
+        "WHICHPOD_FAULTS": str(context.files.root / FAULTS),
+    }
     env = {**base_environment(context.files.root), **names, **context.env}
-    payload = {"args": [context.files.rewrite(a) for a in words[1:]], "host": context.address}
-    return context.supervisor.fork(context.name, "echo", payload, title=context.title, env=env)
+    payload = {"args": [context.files.rewrite(a) for a in words[1:]], "host": context.address or "0.0.0.0"}
+    return context.supervisor.fork(
+        context.name, "echo", payload, title=context.title, env=env, network=context.standing.network
+    )
