@@ -48,6 +48,7 @@ spec:
 
 Make = Callable[..., Registry]
 Ask = Callable[..., Awaitable[list[str]]]
+Statuses = Callable[..., Awaitable[list[str]]]
 Backends = Callable[[int], tuple[str, ...]]
 
 
@@ -113,7 +114,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 def serve(address):
     def answer(request, context):
-        return f"{address} {context.peer()}".encode()
+        caller = dict(context.invocation_metadata()).get("x-forwarded-client-cert", "-")
+        return f"{address} {context.peer()} {caller}".encode()
     server = grpc.server(ThreadPoolExecutor(2))
     handler = grpc.unary_unary_rpc_method_handler(answer)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.T", {"Who": handler}),))
@@ -181,6 +183,33 @@ async def _ask(
 def ask() -> Ask:
     """Calls `target` so many times on one channel of a real client in another process.
 
-    An answer is the server's address and the peer as the server saw it.
+    An answer is the server's address, the peer as the server saw it, and what it was told of the caller's
+    certificate.
     """
     return _ask
+
+
+STATUSES = """
+import sys, grpc
+for target in sys.argv[1:]:
+    with grpc.insecure_channel(target) as channel:
+        try:
+            print(channel.unary_unary("/t.T/Who")(b"", timeout=5).decode(), flush=True)
+        except grpc.RpcError as e:
+            print(e.code().name, flush=True)
+"""
+
+
+async def _statuses(*targets: str) -> list[str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STATUSES, *targets, stdout=-1, stderr=-1
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode().splitlines()
+
+
+@pytest.fixture
+def statuses() -> Statuses:
+    """Calls each target once, without waiting for it: what it answers, as `ask`, or the status of failure."""
+    return _statuses

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from whichpod.mesh.ads import AdsServer
 from whichpod.mesh.bootstrap import envoy_bootstrap
+from whichpod.mesh.identity import Authority
 from whichpod.mesh.inbound import inbound
 from whichpod.mesh.kube_proxy import kube_proxy
 from whichpod.mesh.outbound import Listen, outbound
@@ -38,6 +41,7 @@ EVERYTHING = """{
   - {name: maglev, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {}}}}}
   - name: client
     trafficPolicy: {connectionPool: {http: {useClientProtocol: true}}}
+  - {name: mutual, trafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: a.b, subjectAltNames: [spiffe://c, d.e]}}}
 """
 MORE = """---
 apiVersion: networking.istio.io/v1
@@ -100,9 +104,10 @@ def listen(address: str) -> Listen:
 
 
 def test_envoy_takes_everything_without_a_warning(make: Make, envoy: Proxy, address: str) -> None:
-    registry = make(EVERYTHING, more=MORE)
+    bundle = make(EVERYTHING, more=MORE).bundle
+    registry = Registry(bundle, tuple(replace(e, meshed=True) for e in make().endpoints), mutual_tls=True)
     pod = registry.endpoints[0]
-    inward = inbound(Registry(registry.bundle, ()), pod, "127.0.0.1", other_ports=[7009])
+    inward = inbound(Registry(bundle, mutual_tls=True), pod, "127.0.0.1", other_ports=[7009])
     inward = Resources(inward.clusters, listeners={
         name: {**r, "address": {"socket_address": {**r["address"]["socket_address"], "address": address}}}
         for name, r in inward.listeners.items()
@@ -115,7 +120,8 @@ def test_envoy_takes_everything_without_a_warning(make: Make, envoy: Proxy, addr
         ads_address = await ads.start()
         try:
             ads.set("pod", resources)
-            envoy.start(envoy_bootstrap("pod", ads_address, f"{address}:15000", zone="z"))
+            identity = Authority().identity("default", "default")
+            envoy.start(envoy_bootstrap("pod", ads_address, f"{address}:15000", zone="z", identity=identity))
             await ads.acked("pod")
             dump = await admin(address, "/config_dump?include_eds")
         finally:
@@ -199,6 +205,28 @@ def test_two_listeners_on_one_address_are_refused(make: Make, envoy: Proxy, addr
             await ads.stop()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_over_a_unix_socket(make: Make, envoy: Proxy, address: str, tmp_path: Path, short: bool) -> None:
+    path = tmp_path / ("s" if short else "s" * 108)
+
+    async def run() -> None:
+        ads = AdsServer()
+        try:
+            assert await ads.start(f"unix:{path}") == f"unix:{path}" == ads.address
+            ads.set("pod", outbound(make(), listen(address)))
+            envoy.start(envoy_bootstrap("pod", ads.address, f"{address}:15000"))
+            await ads.acked("pod")
+        finally:
+            await ads.stop()
+
+    if short:
+        asyncio.run(run())
+    else:
+        with pytest.raises(LabError, match=r"(?s)can.t listen on unix:.*107 characters"):
+            asyncio.run(run())
+    assert not path.exists()
 
 
 def test_waiting_ends_with_what_is_missing() -> None:

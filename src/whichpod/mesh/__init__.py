@@ -1,15 +1,16 @@
 """The control plane: Kubernetes and Istio objects to xDS resources, and the server that hands them out.
 
-    mesh.registry.Registry(bundle, endpoints: tuple[Endpoint, ...])
+    mesh.registry.Registry(bundle, endpoints: tuple[Endpoint, ...], *, mutual_tls=False)
+    mesh.identity.Authority().identity(namespace, service_account) -> Identity
     mesh.outbound.outbound(registry, listen, *, namespace="default") -> Resources
     mesh.inbound.inbound(registry, pod: Endpoint, app_address, *, other_ports=()) -> Resources
     mesh.proxyless.proxyless(registry, *, namespace="default") -> Resources
     mesh.proxyless.remarks(registry) -> tuple[Note, ...]     what proxyless clients can't do
     mesh.kube_proxy.kube_proxy(registry, listen) -> Resources
         listen: Callable[[Service, ServicePort], tuple[address, port]]
-    mesh.ads.AdsServer: await start("127.0.0.1") -> "host:port"; set(node_id, Resources);
+    mesh.ads.AdsServer: await start("127.0.0.1" or "unix:PATH") -> address; set(node_id, Resources);
         nacks; await acked(node_id, timeout_s); await stop()
-    mesh.bootstrap.envoy_bootstrap(node_id, ads_address, admin_address) -> dict
+    mesh.bootstrap.envoy_bootstrap(node_id, ads_address, admin_address, *, identity=None, mark=0) -> dict
     mesh.bootstrap.proxyless_bootstrap(node_id, ads_address) -> str
 
 Translation makes plain JSON values; the xDS types (extra `lab`) are imported when a server first sends.

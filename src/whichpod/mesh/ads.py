@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
+from whichpod.mesh.pieces import UNIX
 from whichpod.mesh.resources import Resources
 from whichpod.mesh.stream import Stream
 from whichpod.mesh.xds import discovery
@@ -43,7 +44,9 @@ class AdsServer:
         self.address = ""
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
-        """Starts to serve; returns HOST:PORT. Raises LabError, MissingExtraError (no xDS types)."""
+        """Starts to serve; returns HOST:PORT. `host` may be unix:PATH, which is returned as it is then: the
+        socket is there for other network namespaces too. Raises LabError, MissingExtraError (no xDS types).
+        """
         import grpc
         from grpc import aio
 
@@ -56,15 +59,17 @@ class AdsServer:
         )
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
         shown = f"[{host}]" if ":" in host else host
+        wanted = host if host.startswith(UNIX) else f"{shown}:{port}"
         try:
-            bound = server.add_insecure_port(f"{shown}:{port}")
+            bound = server.add_insecure_port(wanted)
         except RuntimeError:
             bound = 0
         if not bound:
-            raise LabError(f"The control plane can't listen on {shown}:{port}.", fix="Is the port in use?")
+            fix = "Is its path over 107 characters?" if wanted == host else "Is the port in use?"
+            raise LabError(f"The control plane can't listen on {wanted}.", fix=fix)
         await server.start()
         self._server = server
-        self.address = f"{shown}:{bound}"
+        self.address = wanted if wanted == host else f"{shown}:{bound}"
         return self.address
 
     async def stop(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from whichpod.mesh.clusters import HTTP_OPTIONS
-from whichpod.mesh.pieces import JsonObject, ads, socket, split_address, typed
+from whichpod.mesh.identity import Identity
+from whichpod.mesh.pieces import UNIX, JsonObject, ads, marked, socket, split_address, typed
 
 CONTROL_PLANE = "xds-grpc"
 MOST_CONNECTIONS = 1_000_000
@@ -13,11 +14,22 @@ MOST_CONNECTIONS = 1_000_000
 
 
 def envoy_bootstrap(
-    node_id: str, ads_address: str, admin_address: str, *, cluster: str = "whichpod", zone: str = ""
+    node_id: str,
+    ads_address: str,
+    admin_address: str,
+    *,
+    cluster: str = "whichpod",
+    zone: str = "",
+    identity: Identity | None = None,
+    mark: int = 0,
 ) -> JsonObject:
-    """A bootstrap for Envoy (`--config-yaml` takes it as JSON text). Addresses are HOST:PORT.
+    """A bootstrap for Envoy as a JSON object, for a file. Addresses are HOST:PORT; the control plane's may be
+    a Unix socket's, unix:PATH.
 
-    `node_id` is the name under which the ADS server knows its resources.
+    `node_id` is the name under which the ADS server knows its resources. A sidecar's `identity` stands in it
+    with its private key: let no other user read it, and don't put it on a command line. `mark` is set on the
+    sockets of all connections that Envoy opens itself (SO_MARK, which takes CAP_NET_ADMIN), so that rules
+    which redirect a pod's connections can leave out the sidecar's; 0 is none.
     """
     node: JsonObject = {"id": node_id, "cluster": cluster}
     if zone:
@@ -35,7 +47,11 @@ def envoy_bootstrap(
             "cds_config": ads(),
             "lds_config": ads(),
         },
-        "static_resources": {"clusters": [_control_plane(ads_address)]},
+        "static_resources": {
+            "clusters": [_control_plane(ads_address)],
+            "secrets": identity.secrets() if identity else [],
+        },
+        "cluster_manager": {"upstream_bind_config": marked(mark)} if mark else {},
         "overload_manager": {
             "resource_monitors": [
                 {
@@ -63,13 +79,20 @@ def _control_plane(address: str) -> JsonObject:
         },
         "load_assignment": {
             "cluster_name": CONTROL_PLANE,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(*split_address(address))}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(address)}}]}],
         },
     }
 
 
+def _address(text: str) -> JsonObject:
+    if text.startswith(UNIX):
+        return {"pipe": {"path": text.removeprefix(UNIX)}}
+    return socket(*split_address(text))
+
+
 def proxyless_bootstrap(node_id: str, ads_address: str, *, zone: str = "") -> str:
-    """A bootstrap for gRPC as JSON text (gRPC proposal A27).
+    """A bootstrap for gRPC as JSON text (gRPC proposal A27). The control plane's address is HOST:PORT or
+    unix:PATH.
 
     It goes to the environment variable GRPC_XDS_BOOTSTRAP_CONFIG, which must be set before grpc is imported.
     """

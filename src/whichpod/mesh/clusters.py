@@ -5,7 +5,7 @@ Source: Istio, pilot/pkg/networking/core, cluster_builder.go and cluster_traffic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from whichpod.manifest.traffic import (
     ConnectionPool,
@@ -182,27 +182,32 @@ def eds(name: str) -> JsonObject:
     return {"type": "EDS", "eds_cluster_config": {"service_name": name, "eds_config": ads()}}
 
 
-def load_assignment(name: str, endpoints: Iterable[tuple[Endpoint, int]]) -> JsonObject:
-    """The endpoints of a cluster, one locality per zone.
+def load_assignment(
+    name: str,
+    endpoints: Iterable[tuple[Endpoint, int]],
+    metadata: Callable[[Endpoint, int], JsonObject | None] = lambda _pod, _port: None,
+) -> JsonObject:
+    """The endpoints of a cluster, one locality per zone, with their `metadata`.
 
     gRPC ignores a locality without a weight; istiod gives it the sum of its endpoints' weights.
     """
     zones: dict[str, list[JsonObject]] = {}
     for endpoint, port in endpoints:
-        zones.setdefault(endpoint.zone, []).append(
-            {
-                "endpoint": {"address": socket(endpoint.address, port), "hostname": endpoint.pod},
-                "load_balancing_weight": 1,
-            }
-        )
+        found: JsonObject = {
+            "endpoint": {"address": socket(endpoint.address, port), "hostname": endpoint.pod},
+            "load_balancing_weight": 1,
+        }
+        if more := metadata(endpoint, port):
+            found["metadata"] = more
+        zones.setdefault(endpoint.zone, []).append(found)
     return {
         "cluster_name": name,
         "endpoints": [
             {
                 "locality": {"zone": zone} if zone else {},
-                "lb_endpoints": found,
-                "load_balancing_weight": len(found),
+                "lb_endpoints": local,
+                "load_balancing_weight": len(local),
             }
-            for zone, found in zones.items()
+            for zone, local in zones.items()
         ],
     }

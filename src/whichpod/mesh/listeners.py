@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from whichpod.mesh.chains import inspectors
 from whichpod.mesh.pieces import JsonObject, ads, duration, socket, typed
 
 Direction = Literal["INBOUND", "OUTBOUND"]
-_PLAIN_HTTP = ["http/1.0", "http/1.1", "h2c"]
 ROUTER: JsonObject = {
     "name": "envoy.filters.http.router",
     "typed_config": typed("filters.http.router.v3.Router"),
@@ -24,25 +24,27 @@ def listener(
     return _frame(name, address, direction) | {"filter_chains": [{"filters": filters}]}
 
 
-def sniffing_listener(
-    name: str, address: tuple[str, int], direction: Direction, http: list[JsonObject], tcp: list[JsonObject]
+def chained_listener(
+    name: str,
+    address: tuple[str, int],
+    direction: Direction,
+    chains: list[JsonObject],
+    *,
+    default: list[JsonObject] | None = None,
 ) -> JsonObject:
-    """A listener that looks at the first bytes of a connection to see whether it is HTTP."""
-    return _frame(name, address, direction) | {
-        "listener_filters": [
-            {
-                "name": "envoy.filters.listener.http_inspector",
-                "typed_config": typed("filters.listener.http_inspector.v3.HttpInspector"),
-            }
-        ],
+    """A listener that looks at the first bytes of a connection to tell which chain is meant.
+
+    `default` are the filters for what matches none; without, such a connection is closed.
+    """
+    found = _frame(name, address, direction) | {"filter_chains": chains}
+    if default:
+        found["default_filter_chain"] = {"filters": default}
+    if looking := inspectors(chains):
+        found["listener_filters"] = looking
         # istiod's protocolDetectionTimeout is 0: it waits until the client has spoken.
-        "listener_filters_timeout": "0s",
-        "continue_on_listener_filters_timeout": True,
-        "filter_chains": [
-            {"filter_chain_match": {"application_protocols": _PLAIN_HTTP}, "filters": http},
-        ],
-        "default_filter_chain": {"filters": tcp},
-    }
+        found["listener_filters_timeout"] = "0s"
+        found["continue_on_listener_filters_timeout"] = True
+    return found
 
 
 def _frame(name: str, address: tuple[str, int], direction: Direction) -> JsonObject:
@@ -54,12 +56,20 @@ def _frame(name: str, address: tuple[str, int], direction: Direction) -> JsonObj
     }
 
 
-def http_filter(stat_prefix: str, route: str | JsonObject, *, inbound: bool = False) -> JsonObject:
-    """An HTTP connection manager for HTTP/1.1 and HTTP/2 alike. `route`: a name for RDS, or the routes."""
+def http_filter(
+    stat_prefix: str,
+    route: str | JsonObject,
+    *,
+    inbound: bool = False,
+    filters: tuple[JsonObject, ...] = (),
+) -> JsonObject:
+    """An HTTP connection manager for HTTP/1.1 and HTTP/2 alike. `route`: a name for RDS, or the routes.
+    `filters` come before the router.
+    """
     manager: JsonObject = {
         "stat_prefix": stat_prefix,
         "codec_type": "AUTO",
-        "http_filters": [ROUTER],
+        "http_filters": [*filters, ROUTER],
         "normalize_path": True,
         "server_name": "istio-envoy",
         "stream_idle_timeout": "0s",
@@ -67,6 +77,9 @@ def http_filter(stat_prefix: str, route: str | JsonObject, *, inbound: bool = Fa
     }
     if inbound:
         manager["server_header_transformation"] = "PASS_THROUGH"
+        # Of mutual TLS the application is told who the caller is: x-forwarded-client-cert.
+        manager["forward_client_cert_details"] = "APPEND_FORWARD"
+        manager["set_current_client_cert_details"] = {"subject": True, "dns": True, "uri": True}
     if isinstance(route, str):
         manager["rds"] = {"config_source": ads(), "route_config_name": route}
     else:

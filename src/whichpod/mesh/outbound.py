@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 
 from whichpod.manifest.kinds import Service, ServicePort
 from whichpod.manifest.traffic import Subset, TrafficPolicy
+from whichpod.mesh import tls
+from whichpod.mesh.chains import PLAIN_HTTP
 from whichpod.mesh.clusters import load_assignment, outbound_cluster, outbound_name
-from whichpod.mesh.listeners import http_filter, listener, sniffing_listener, tcp_filter
+from whichpod.mesh.listeners import chained_listener, http_filter, listener, tcp_filter
+from whichpod.mesh.mutual_tls import metadata, secured
 from whichpod.mesh.pieces import JsonObject
 from whichpod.mesh.protocol import Wire, wire
 from whichpod.mesh.registry import Registry
@@ -37,12 +40,15 @@ def outbound(registry: Registry, listen: Listen, *, namespace: str = "default") 
     routes: dict[str, JsonObject] = {}
     for service, port, kind in sidecar_ports(registry):
         for name, policy, subset in destinations(registry, service, port, namespace):
-            clusters[name] = outbound_cluster(name, kind, policy)
+            cluster = outbound_cluster(name, kind, policy)
+            clusters[name] = secured(registry, service, port, kind, policy, subset, cluster)
             if is_passthrough(policy):
                 _refuse_passthrough(service, policy)
                 continue
             labels = subset.labels if subset else None
-            endpoints[name] = load_assignment(name, registry.behind(service, port, labels))
+            behind = registry.behind(service, port, labels)
+            takes = metadata(registry, service, port, subset, namespace)
+            endpoints[name] = load_assignment(name, behind, takes)
         if service.headless:
             continue
         name = f"{service.host}:{port.port}"
@@ -89,18 +95,45 @@ def _listener(
     namespace: str,
 ) -> JsonObject:
     name = f"{service.host}:{port.port}"
-    http = [http_filter(f"outbound_{name}", name)]
     if kind in (Wire.HTTP2, Wire.HTTP):
-        return listener(name, address, "OUTBOUND", http)
+        return listener(name, address, "OUTBOUND", [http_filter(f"outbound_{name}", name)])
+    tcp = connection_filters(registry, service, port, namespace)
+    if kind is Wire.TCP:
+        return listener(name, address, "OUTBOUND", tcp)
+    return chained_listener(name, address, "OUTBOUND", sniffed_chains(registry, name, name), default=tcp)
+
+
+def connection_filters(
+    registry: Registry, service: Service, port: ServicePort, namespace: str
+) -> list[JsonObject]:
+    """The filters that pass a connection on to a port's cluster."""
     policy = policy_for(rule_for(registry.bundle, service, namespace), port.port)
     lb, pool = policy.load_balancer, policy.connection_pool
-    tcp = [
+    return [
         tcp_filter(
             outbound_name(port.port, "", service.host),
             idle_timeout_s=pool.tcp.idle_timeout_s if pool else None,
             by_source=bool(lb and lb.consistent_hash and lb.consistent_hash.use_source_ip),
         )
     ]
-    if kind is Wire.TCP:
-        return listener(name, address, "OUTBOUND", tcp)
-    return sniffing_listener(name, address, "OUTBOUND", http, tcp)
+
+
+def sniffed_chains(registry: Registry, stat_name: str, route: str) -> list[JsonObject]:
+    """The filter chains for plain HTTP, which go on as what they came as.
+
+    With mutual TLS there is one for each version, since the callee's sidecar is told which it is.
+    """
+    found: list[tuple[tuple[str, ...], tuple[JsonObject, ...]]] = [(PLAIN_HTTP, ())]
+    if registry.mutual_tls:
+        offered = {"http/1.1": tls.OFFERED_HTTP1, "h2c": tls.OFFERED_HTTP2}
+        found = [((p,), (tls.offering(alpn),)) for p, alpn in offered.items()]
+    return [
+        {
+            "filter_chain_match": {
+                "transport_protocol": "raw_buffer",
+                "application_protocols": list(protocols),
+            },
+            "filters": [http_filter(f"outbound_{stat_name}", route, filters=filters)],
+        }
+        for protocols, filters in found
+    ]

@@ -6,6 +6,9 @@ from typing import Any
 
 JsonObject = dict[str, Any]
 MOST = 2**32 - 1
+UNIX = "unix:"
+"""Begins the address of a Unix socket."""
+_SOL_SOCKET, _SO_MARK = 1, 36
 _EXTENSIONS = "type.googleapis.com/envoy.extensions."
 
 
@@ -22,6 +25,12 @@ def duration(seconds: float) -> str:
 def socket(address: str, port: int) -> JsonObject:
     """An Address."""
     return {"socket_address": {"address": address, "port_value": port}}
+
+
+def marked(mark: int) -> JsonObject:
+    """A BindConfig that sets SO_MARK on a socket before it connects."""
+    option = {"level": _SOL_SOCKET, "name": _SO_MARK, "int_value": mark, "state": "STATE_PREBIND"}
+    return {"socket_options": [option]}
 
 
 def ads() -> JsonObject:

@@ -22,14 +22,24 @@ class Endpoint:
     namespace: str = "default"
     zone: str = ""
     ready: bool = True
+    meshed: bool = False
+    """Whether it has a sidecar."""
+    service_account: str = "default"
 
 
 class Registry:
-    """A bundle together with its running pods. Immutable: a change is a new Registry."""
+    """A bundle together with its running pods. Immutable: a change is a new Registry.
 
-    def __init__(self, bundle: Bundle, endpoints: tuple[Endpoint, ...] = ()) -> None:
+    `mutual_tls` says that sidecars have certificates: their bootstraps have an identity. Without, they speak
+    plain text, whatever policies say.
+    """
+
+    def __init__(
+        self, bundle: Bundle, endpoints: tuple[Endpoint, ...] = (), *, mutual_tls: bool = False
+    ) -> None:
         self.bundle = bundle
         self.endpoints = endpoints
+        self.mutual_tls = mutual_tls
 
     @classmethod
     def empty(cls) -> Registry:
