@@ -22,7 +22,7 @@ def test_every_setting_has_a_flag() -> None:
         "--max-connection-age": "1m30s", "--max-connection-age-grace": "500ms",
         "--delay": "uniform:5ms..20ms", "--fail-rate": "0.5", "--fail-code": "internal", "--seed": "3",
         "--max-message-size": "5", "--workers": "6", "--grace": "7s", "--engine": "fast",
-        "--pods": "8", "--pods-on": "addresses",
+        "--pods": "8", "--pods-on": "addresses", "--fail-how": "after-message", "--faults": "f.json",
     }  # fmt: skip
     argv = [word for flag in flags.items() for word in flag]
     settings = settings_from_args(argv, {})
@@ -35,7 +35,7 @@ def test_every_setting_has_a_flag() -> None:
         90.0,
         0.5,
         Delay("uniform", 0.005, 0.02),
-        Failure(0.5, "INTERNAL"),
+        Failure(0.5, "INTERNAL", "after-message"),
         3,
         5,
         6,
@@ -43,6 +43,7 @@ def test_every_setting_has_a_flag() -> None:
         "fast",
         8,
         "addresses",
+        "f.json",
     )
     default = ServerSettings()
     assert not [f.name for f in fields(default) if getattr(settings, f.name) == getattr(default, f.name)]
@@ -59,6 +60,12 @@ def test_the_engine_may_come_from_the_environment() -> None:
     assert settings_from_args(["--engine", "grpcio"], {"WHICHPOD_ENGINE": "fast"}).engine == "grpcio"
     with pytest.raises(UsageError, match="WHICHPOD_ENGINE 'slow'"):
         settings_from_args([], {"WHICHPOD_ENGINE": "slow"})
+
+
+def test_the_file_of_faults_may_come_from_the_environment() -> None:
+    assert settings_from_args([], {"WHICHPOD_FAULTS": "a.json"}).faults_file == "a.json"
+    assert settings_from_args(["--faults", "b.json"], {"WHICHPOD_FAULTS": "a.json"}).faults_file == "b.json"
+    assert settings_from_args(["--faults", ""], {"WHICHPOD_FAULTS": "a.json"}).faults_file == ""
 
 
 @pytest.mark.parametrize(
@@ -82,6 +89,7 @@ def test_an_environment_that_names_no_port(port: str, said: str) -> None:
         ["--max-message-size", "4294967296"],
         ["--fail-rate", "nan"],
         ["--fail-code", "OK"],
+        ["--fail-how", "loudly"],
         ["--port", "-1"],
         ["--engine", "slow"],
         ["--pods", "2"],

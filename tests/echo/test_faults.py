@@ -96,7 +96,10 @@ def test_the_means_are_those_asked_for() -> None:
         assert sum(delay.sample(dice) for _ in range(4000)) / 4000 == pytest.approx(mean, rel=0.1)
 
 
-@pytest.mark.parametrize("failure", [Failure(-0.1), Failure(1.1), Failure(0.5, "NOPE"), Failure(0.5, "OK")])
+@pytest.mark.parametrize(
+    "failure",
+    [Failure(-0.1), Failure(1.1), Failure(0.5, "NOPE"), Failure(0.5, "OK"), Failure(1, "ABORTED", "x")],
+)
 def test_failures_that_make_no_sense(failure: Failure) -> None:
     with pytest.raises(UsageError):
         failure.check()

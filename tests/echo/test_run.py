@@ -9,7 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.echo.client import REPLY, SEND, dial, unary
 from tests.servers import served
@@ -104,3 +109,71 @@ def test_it_works_in_processes_forked_after_grpc_was_imported() -> None:
             assert reply.server.pod == pod
         parent.communicate(timeout=20)
         assert parent.returncode == 0
+
+
+def test_faults_are_read_at_the_start_and_again_on_sighup(engine: str, tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+    file.write_text('{"pods": {"echo-7": {"fail_rate": 1, "fail_code": "ABORTED"}}}')
+    env = {"POD_NAME": "echo-7", "WHICHPOD_FAULTS": str(file)}
+    with served("--engine", engine, env=env) as (process, port), dial(port) as channel:
+        assert process.stderr is not None
+
+        def reread() -> str:
+            process.send_signal(signal.SIGHUP)
+            assert process.stderr is not None
+            return process.stderr.readline()
+
+        def code() -> grpc.StatusCode:
+            try:
+                unary(channel)
+            except grpc.RpcError as error:
+                return error.code()
+            return grpc.StatusCode.OK
+
+        assert code() is grpc.StatusCode.ABORTED
+        file.write_text('{"fail_rate": "all"}')
+        said = reread()
+        assert said.startswith(f'{file}: fail_rate "all" makes no sense. The faults stay as they are.')
+        assert code() is grpc.StatusCode.ABORTED
+        file.unlink()
+        assert reread() == f"{file}: faults of 1 of 1 pods changed\n"
+        assert code() is grpc.StatusCode.OK
+        file.write_text("")
+        assert reread() == f"{file}: faults of 0 of 1 pods changed\n"
+        file.write_text('{"fail_rate": 1}')
+        assert reread().endswith("faults of 1 of 1 pods changed\n")
+        assert code() is grpc.StatusCode.UNAVAILABLE
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
+
+
+def test_faults_that_make_no_sense_are_refused_at_the_start(engine: str, tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+    file.write_text('{"delay": "soon"}')
+    command = [sys.executable, "-m", "whichpod", "serve", "--engine", engine, "--faults", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "faults.json: --delay 'soon' is not a duration." in done.stderr
+
+
+def test_a_server_that_hangs_goes_on_where_it_was(engine: str) -> None:
+    """SIGSTOP: connections are still accepted, by the kernel, and nothing is answered."""
+    with served("--engine", engine, "--grace", "60s") as (process, port), dial(port) as channel:
+        server = unary(channel).server.id
+        health = health_pb2_grpc.HealthStub(channel)
+        process.send_signal(signal.SIGSTOP)
+        hanging: Any = channel.unary_unary(names.ECHO, SEND, REPLY).future(echo_pb2.EchoRequest(), 60)
+        with pytest.raises(grpc.RpcError) as failed:
+            health.Check(health_pb2.HealthCheckRequest(), timeout=0.2)
+        assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        with socket.create_connection(("127.0.0.1", port), timeout=20):
+            process.send_signal(signal.SIGCONT)
+            assert hanging.result(20).server.id == server
+        assert health.Check(health_pb2.HealthCheckRequest(), timeout=20).status == 1
+        assert unary(channel).server.id == server
+        # A rolling update's SIGTERM may meet it while it hangs.
+        process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(20) == 0

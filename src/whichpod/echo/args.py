@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from whichpod.echo.faults import Failure, parse_delay
+from whichpod.echo.faults import HOWS, Failure, parse_delay
 from whichpod.echo.settings import ENGINES, ServerSettings
 from whichpod.model.errors import UsageError
 from whichpod.model.units import parse_duration
@@ -20,11 +20,14 @@ Examples:
   whichpod serve --port 50052 --host 127.0.0.1
   whichpod serve --max-connection-age 30s --max-connection-age-grace 10s
   whichpod serve --delay uniform:5ms..20ms --fail-rate 0.1 --fail-code UNAVAILABLE
+  whichpod serve --fail-rate 1 --fail-how after-headers
+  whichpod serve --faults faults.json    # {"delay": "100ms"}; kill -HUP has it read again
   whichpod serve --engine fast --port 20000 --pods 100
   whichpod serve --engine fast --host 127.0.1.1 --pods 1000 --pods-on addresses
   whichpod serve --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
 
 Times are written like 500ms, 10s or 1m30s.
+SIGHUP reads --faults again, for the RPCs that begin then; what the file doesn't say is as the flags say.
 SIGTERM drains: health says NOT_SERVING, clients get GOAWAY, RPCs in flight finish within --grace.
 Who answers is read from POD_NAME, POD_IP, POD_NAMESPACE, NODE_NAME and ZONE.
 """
@@ -82,6 +85,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--fail-rate", metavar="SHARE", type=float, default=0.0, help="share of RPCs that fail, 0 to 1")
     add("--fail-code", metavar="CODE", default="UNAVAILABLE", help="their gRPC status [default: UNAVAILABLE]")
+    add(
+        "--fail-how",
+        metavar="HOW",
+        default=HOWS[0],
+        help="what their status comes after: nothing (trailers-only), header fields (after-headers) or the "
+        "first answer (after-message) [default: trailers-only]",
+    )
+    add(
+        "--faults",
+        metavar="FILE",
+        help="JSON with delay, fail_rate, fail_code, fail_how, and the same by pod under pods; SIGHUP has it "
+        "read again [default: WHICHPOD_FAULTS]",
+    )
     add("--seed", type=int, default=0, help="repeat the same delays and failures [default: fresh ones]")
     add("--tls-cert", metavar="FILE", default="", help="PEM certificate chain: turns TLS on")
     add("--tls-key", metavar="FILE", default="", help="PEM key of it, without a password")
@@ -132,7 +148,7 @@ def settings_from(given: argparse.Namespace, environ: Mapping[str, str]) -> Serv
             given.max_connection_age_grace, "--max-connection-age-grace"
         ),
         delay=parse_delay(given.delay),
-        failure=Failure(given.fail_rate, given.fail_code.upper()),
+        failure=Failure(given.fail_rate, given.fail_code.upper(), given.fail_how),
         seed=given.seed,
         max_message_bytes=given.max_message_size,
         workers=given.workers,
@@ -140,6 +156,7 @@ def settings_from(given: argparse.Namespace, environ: Mapping[str, str]) -> Serv
         engine=given.engine or _engine(environ),
         pods=given.pods,
         pods_on=given.pods_on,
+        faults_file=environ.get("WHICHPOD_FAULTS", "") if given.faults is None else given.faults,
     )
     settings.check()
     return settings

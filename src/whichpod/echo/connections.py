@@ -16,10 +16,12 @@ TRUSTED_S = 0.25
 
 Opened = Callable[[], Iterable[str]]
 """Peers of the connections opened since it was last asked, oldest first."""
+Seen = tuple[str, str, int]
+"""The peer for people, its connection's id and the RPC's number on it."""
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Open:
     id: str
     peer: str
     last: float
@@ -39,15 +41,15 @@ class Connections:
     def __init__(self, opened: Opened, clock: Callable[[], float] = time.monotonic) -> None:
         self._opened = opened
         self._clock = clock
-        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._seen: OrderedDict[str, _Open] = OrderedDict()
         self._made = 0
         self._asked = clock()
         self._lock = threading.Lock()
         self.calls = 0
         """RPCs counted on all of them."""
 
-    def count(self, peer: str) -> tuple[str, str, int]:
-        """Counts an RPC. Returns the peer for people, its connection's id and the RPC's number on it."""
+    def count(self, peer: str) -> Seen:
+        """Counts an RPC."""
         with self._lock:
             now = self._clock()
             seen = self._seen.get(peer)
@@ -69,10 +71,10 @@ class Connections:
             else:
                 self._add(peer, now)
 
-    def _add(self, peer: str, now: float, *, told: bool = True) -> _Seen:
+    def _add(self, peer: str, now: float, *, told: bool = True) -> _Open:
         self._made += 1
         readable = unquote(peer)  # grpc writes [::1] as %5B::1%5D
-        seen = self._seen[peer] = _Seen(f"{readable}#{self._made}", readable, now, told=told)
+        seen = self._seen[peer] = _Open(f"{readable}#{self._made}", readable, now, told=told)
         self._seen.move_to_end(peer)
         if len(self._seen) > MOST:
             self._seen.popitem(last=False)

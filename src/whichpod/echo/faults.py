@@ -18,6 +18,10 @@ CODES = (
 )  # fmt: skip
 """gRPC's status codes other than OK."""
 
+HOWS = ("trailers-only", "after-headers", "after-message")
+"""What a failure comes after (gRPC over HTTP/2, Responses): nothing, so that its trailers are all there is;
+header fields; or header fields and the first answer."""
+
 LONGEST_S = 3600.0
 _FORM = re.compile(r"(fixed|uniform|normal|exponential|lognormal):(.+)", re.DOTALL)
 Shape = Literal["fixed", "uniform", "normal", "exponential", "lognormal"]
@@ -51,10 +55,11 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """RPCs that fail: their share, 0 to 1, and the status code's name."""
+    """RPCs that fail: their share, 0 to 1, the status code's name, and what the status comes after."""
 
     rate: float = 0.0
     code: str = "UNAVAILABLE"
+    how: str = "trailers-only"
 
     def check(self) -> None:
         """Raises UsageError where it makes no sense."""
@@ -64,6 +69,26 @@ class Failure:
             )
         if self.code not in CODES:
             raise UsageError(f"There is no gRPC status {self.code!r}.", fix=f"Known: {', '.join(CODES)}.")
+        if self.how not in HOWS:
+            raise UsageError(f"--fail-how {self.how!r} makes no sense.", fix=f"It takes {' or '.join(HOWS)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What is injected into the RPCs of a server."""
+
+    delay: Delay = Delay()
+    failure: Failure = Failure()
+
+    @property
+    def delays(self) -> bool:
+        """Whether there is any delay."""
+        return self.delay.a > 0 or self.delay.b > 0
+
+    @property
+    def calm(self) -> bool:
+        """Neither delays nor failures."""
+        return not self.delays and not self.failure.rate
 
 
 def parse_delay(text: str) -> Delay:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
-import threading
+import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
 
+from whichpod.echo.faultfile import read_faults
 from whichpod.echo.identity import Identity
 from whichpod.echo.settings import ServerSettings
-from whichpod.model.errors import ExitCode
+from whichpod.model.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from whichpod.echo.fast.places import Place
@@ -21,30 +24,56 @@ if TYPE_CHECKING:
 def serve(settings: ServerSettings, environ: Mapping[str, str], *, as_json: bool = False) -> int:
     """Serves until SIGTERM or SIGINT, then drains. A second signal ends it at once.
 
+    SIGHUP has the file of faults read again, where there is one; a line on stderr says what came of it.
     Prints one line when it listens. Returns the exit code. Raises UsageError and LabError as EchoServer does.
-    It takes over both signals, so it belongs into a process's main thread.
+    It takes over these signals, so it belongs into a process's main thread.
     """
     server = make(settings, Identity.from_env(environ))
-    ending = threading.Event()
+    # Handlers may put into a SimpleQueue whatever they interrupt.
+    signals = SimpleQueue[int]()
+    ending = False
 
     def end(number: int, _frame: object) -> None:
-        if ending.is_set():
+        nonlocal ending
+        if ending:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        ending.set()
+        ending = True
+        signals.put(number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers: dict[signal.Signals, Any] = {signal.SIGTERM: end, signal.SIGINT: end}
+    if settings.faults_file:
+        server.inject(read_faults(settings.faults_file, settings.faults))
+        handlers[signal.SIGHUP] = lambda number, _frame: signals.put(number)
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         server.start()
         print(_as_json(server) if as_json else _as_text(server), flush=True)
-        # A wait without end would not be woken by signals on every platform.
-        while not ending.wait(1.0):
-            pass
+        while _next(signals) == signal.SIGHUP:
+            _inject(server, settings)
     finally:
         server.drain()
         for number, handler in before.items():
             signal.signal(number, handler)
     return ExitCode.OK
+
+
+def _next(signals: SimpleQueue[int]) -> int:
+    while True:
+        # A wait without end would not be woken by signals on every platform.
+        with contextlib.suppress(Empty):
+            return signals.get(timeout=1.0)
+
+
+def _inject(server: EchoServer | FastServer, settings: ServerSettings) -> None:
+    """Has the file of faults read again. What is wrong with it ends nothing."""
+    try:
+        changed = server.inject(read_faults(settings.faults_file, settings.faults))
+    except UsageError as error:
+        said = f"{error.message} The faults stay as they are. {error.fix}".rstrip()
+    else:
+        said = f"{settings.faults_file}: faults of {changed} of {settings.pods} pods changed"
+    print(said, file=sys.stderr, flush=True)
 
 
 def make(settings: ServerSettings, identity: Identity) -> EchoServer | FastServer:

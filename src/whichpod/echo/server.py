@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 
 from whichpod.echo.binding import bound, bracketed, is_any, refusal, resolve
 from whichpod.echo.connections import Connections
+from whichpod.echo.faultfile import FaultsOf
 from whichpod.echo.health import Health
 from whichpod.echo.identity import Identity
 from whichpod.echo.names import SERVICE
@@ -94,6 +95,11 @@ class EchoServer:
             ended.wait()
         self._health.close()
         self._workers.shutdown(wait=False)
+
+    def inject(self, faults_of: FaultsOf) -> int:
+        """Injects other faults into the RPCs that begin from now on. Says for how many pods they differ."""
+        before, self.service.faults = self.service.faults, faults_of(self.identity.pod)
+        return int(before != self.service.faults)
 
     def _settle(self, most_s: float) -> None:
         end, calls = time.monotonic() + most_s, -1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from whichpod.echo.call import Call
 from whichpod.echo.connections import Connections
 from whichpod.echo.identity import Identity
 from whichpod.echo.names import MOST_MESSAGES, POD_KEY, SERVER_ID_KEY, SERVICE
@@ -33,10 +34,8 @@ class EchoService:
             zone=identity.zone,
         )
         self.connections = connections
-        self._delay = settings.delay
-        self._delays = settings.delay.a > 0 or settings.delay.b > 0
-        self._failure = settings.failure
-        self._code = grpc.StatusCode[settings.failure.code]
+        self.faults = settings.faults
+        """What is injected into the RPCs that begin from now on. Any thread may set it."""
         self._dice = random.Random(settings.seed or None)  # noqa: S311 - faults, not secrets
         self._lock = threading.Lock()
         self._held: threading.Event | None = None
@@ -69,70 +68,63 @@ class EchoService:
 
     def echo(self, request: echo_pb2.EchoRequest, context: grpc.ServicerContext) -> echo_pb2.EchoReply:
         """One message, one answer."""
-        answer = self._begin(context)
-        self._wait_if_held()
-        return answer(request.payload, 1, 1, len(request.payload))
+        call = self._begin(context)
+        self._end(call)
+        return call.answer(request.payload, 1, 1, len(request.payload))
 
     def server_stream(
         self, request: echo_pb2.ServerStreamRequest, context: grpc.ServicerContext
     ) -> Iterator[echo_pb2.EchoReply]:
         """One message, as many answers as it asks for."""
-        answer = self._begin(context)
+        call = self._begin(context)
         if request.messages > MOST_MESSAGES:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"messages may be {MOST_MESSAGES} at most")
-        over = _over(context) if request.interval_ms else None
+        over = call.over() if request.interval_ms else None
         for i in range(1, max(1, request.messages) + 1):
             if i > 1 and over is not None and over.wait(request.interval_ms / 1000):
                 return
-            yield answer(request.payload, i, 1, len(request.payload))
-        self._wait_if_held()
+            yield call.answer(request.payload, i, 1, len(request.payload))
+            if call.fails:
+                break
+        self._end(call)
 
     def client_stream(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> echo_pb2.EchoReply:
         """Any number of messages, one answer."""
-        answer = self._begin(context)
+        call = self._begin(context)
         received = size = 0
         for request in _parsed(requests, context):
             received += 1
             size += len(request.payload)
-        self._wait_if_held()
-        return answer(b"", 1, received, size)
+        self._end(call)
+        return call.answer(b"", 1, received, size)
 
     def bidi_stream(
         self, requests: Iterator[bytes], context: grpc.ServicerContext
     ) -> Iterator[echo_pb2.EchoReply]:
         """An answer to each message."""
-        answer = self._begin(context)
+        call = self._begin(context)
         size = 0
         for i, request in enumerate(_parsed(requests, context), 1):
             size += len(request.payload)
-            yield answer(request.payload, i, i, size)
-        self._wait_if_held()
+            yield call.answer(request.payload, i, i, size)
+            if call.fails:
+                break
+        self._end(call)
 
-    def _begin(self, context: grpc.ServicerContext) -> Callable[[bytes, int, int, int], echo_pb2.EchoReply]:
-        """Counts the RPC, delays or fails it, and gives what makes its answers."""
-        peer, connection, call = self.connections.count(context.peer())
-        context.set_trailing_metadata(self._trailers)
-        self._inject(context)
-        server = self._server
-
-        def answer(payload: bytes, sequence: int, received: int, size: int) -> echo_pb2.EchoReply:
-            return echo_pb2.EchoReply(
-                server=server, payload=payload, peer=peer, connection=connection, call=call,
-                sequence=sequence, received=received, received_bytes=size,
-            )  # fmt: skip
-
-        return answer
-
-    def _inject(self, context: grpc.ServicerContext) -> None:
+    def _begin(self, context: grpc.ServicerContext) -> Call:
+        """Counts the RPC, and delays or fails it."""
+        call = Call(context, self._server, self.connections.count(context.peer()), self._trailers)
         # Both at once: what other RPCs draw meanwhile must not depend on how long this one waits.
         with self._lock:
-            seconds = self._delay.sample(self._dice) if self._delays else 0.0
-            fails = bool(self._failure.rate) and self._dice.random() < self._failure.rate
-        if self._delays:
-            _over(context).wait(seconds)
-        if fails:
-            self._wait_if_held()
-            context.abort(self._code, "injected failure")
+            faults = self.faults
+            seconds = faults.delay.sample(self._dice) if faults.delays else 0.0
+            fails = bool(faults.failure.rate) and self._dice.random() < faults.failure.rate
+        call.begin(faults, seconds, fails=fails, ready=self._wait_if_held)
+        return call
+
+    def _end(self, call: Call) -> None:
+        self._wait_if_held()
+        call.end()
 
     def _wait_if_held(self) -> None:
         if self._held is not None:
@@ -150,14 +142,6 @@ def _parsed(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterato
             yield echo_pb2.EchoRequest.FromString(request)
         except DecodeError:
             context.abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
-
-
-def _over(context: grpc.ServicerContext) -> threading.Event:
-    """Is set when the RPC is over, also by its client or its deadline, so that no thread waits on for it."""
-    over = threading.Event()
-    if not context.add_callback(over.set):
-        over.set()
-    return over
 
 
 def _ascii(text: str) -> str:

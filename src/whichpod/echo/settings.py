@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from whichpod.echo.faults import Delay, Failure
+from whichpod.echo.faults import Delay, Failure, Faults
 from whichpod.model.errors import UsageError
 
 LONGEST_S = 7 * 86_400.0
@@ -50,6 +50,13 @@ class ServerSettings:
     """Servers that the process stands for, each with an identity of its own; the fast engine only."""
     pods_on: str = "ports"
     """What sets them apart: consecutive `ports`, or consecutive `addresses` from `host` on."""
+    faults_file: str = ""
+    """JSON that changes delay and failure while the server runs (`faultfile`); empty: none."""
+
+    @property
+    def faults(self) -> Faults:
+        """Delay and failure."""
+        return Faults(self.delay, self.failure)
 
     @property
     def message_bytes(self) -> int:

@@ -16,24 +16,25 @@ from whichpod.wire.messages import MessageReader
 
 if TYPE_CHECKING:
     from whichpod.echo.fast.conn import Conn
+    from whichpod.echo.faults import Failure
 
 SLICE = 65_536
 """Bytes that a stream makes before others get their turn."""
 MS = 1_000_000
-TOO_MUCH_OWED = "too many answers wait to be read"
+TOO_MUCH_OWED, INJECTED = "too many answers wait to be read", "injected failure"
 
 
 class Call(ABC):
     """An RPC that isn't over when it has been read."""
 
-    __slots__ = ("_due", "_fails", "_timer", "conn", "number", "over", "route", "stream")
+    __slots__ = ("_due", "_failure", "_timer", "conn", "number", "over", "route", "stream")
 
     def __init__(self, conn: Conn, stream: Stream, route: Route) -> None:
         self.conn, self.stream, self.route = conn, stream, route
         self.number = 0
         """The how-manieth echo on its connection this is."""
         self.over = False
-        self._fails = False
+        self._failure: Failure | None = None
         self._timer: Timer | None = None
         self._due = None if route.deadline_ns is None else conn.loop.now + route.deadline_ns
         stream.token = self
@@ -43,7 +44,7 @@ class Call(ABC):
         conn = self.conn
         conn.answers.calls = self.number = conn.answers.calls + 1
         # Both at once: what other RPCs draw meanwhile must not depend on how long this one waits.
-        delay, self._fails = conn.pod.delay_ns(), conn.pod.fails()
+        delay, self._failure = conn.pod.delay_ns(), conn.pod.failure()
         if not delay:
             self._go()
             return
@@ -92,11 +93,22 @@ class Call(ABC):
             self.cancel()
             self.conn.end(self.stream, self.route, code, message)
 
-    def _go(self) -> None:
-        if self._fails:
-            self.end(self.conn.pod.failure, "injected failure")
+    def conclude(self) -> None:
+        """All answers are said; says the status."""
+        failure = self._failure
+        if failure is None:
+            self.end(GrpcCode.OK)
         else:
+            self.end(GrpcCode[failure.code], INJECTED)
+
+    def _go(self) -> None:
+        failure = self._failure
+        if failure is None or failure.how == "after-message":
             self.start()
+            return
+        if failure.how == "after-headers":
+            self.conn.core.send_head(self.stream, self.conn.pod.head)
+        self.conclude()
 
     def _waited(self) -> None:
         if not self.over:
@@ -131,6 +143,10 @@ class Unary(Call):
             self.end(GrpcCode.RESOURCE_EXHAUSTED, TOO_MUCH_OWED)
             return
         reply = conn.answers.answer(payload, self.number, 1, 1, len(payload))
+        if self._failure is not None:
+            self.say(reply)
+            self.conclude()
+            return
         conn.core.respond(self.stream, conn.pod.reply, reply)
         # What the client's window holds up ends with the deadline all the same.
         if self._due is None or not conn.core.backlog(self.stream):
@@ -164,11 +180,11 @@ class ServerStream(Call):
             part = answers.answer(payload, self.number, self._sent, 1, len(payload))
             parts.append(part)
             size += len(part)
-            if self._interval_ns:
+            if self._interval_ns or self._failure is not None:
                 break
         self.say(b"".join(parts))
-        if not self._left:
-            self.end(GrpcCode.OK)
+        if not self._left or self._failure is not None:
+            self.conclude()
         elif self._interval_ns:
             self._next = self.conn.loop.at(self.conn.loop.now + self._interval_ns, self._on_time)
         else:
@@ -201,9 +217,9 @@ class Inbound(Call):
     def take(self, message: bytes) -> bytes:
         """A message came; gives what is to be sent for it. Raises DecodeError."""
 
-    @abstractmethod
     def finish(self) -> None:
         """All messages have come."""
+        self.conclude()
 
     def run(self) -> None:
         """Takes what has come during the delay."""
@@ -248,6 +264,9 @@ class Inbound(Call):
                     if conn.owes_too_much(len(out)):
                         raise GrpcError(GrpcCode.RESOURCE_EXHAUSTED, TOO_MUCH_OWED)
                     self.say(out)
+                    if self._failure is not None:
+                        self.conclude()
+                        return
                     if conn.is_full(self.stream):
                         conn.hold(self)
                         return
@@ -289,7 +308,7 @@ class ClientStream(Inbound):
     def finish(self) -> None:
         """Says how many came."""
         self.say(self.conn.answers.answer(b"", self.number, 1, self._received, self._size))
-        self.end(GrpcCode.OK)
+        self.conclude()
 
 
 class BidiStream(Inbound):
@@ -303,14 +322,12 @@ class BidiStream(Inbound):
 
     def take(self, message: bytes) -> bytes:
         """The answer."""
+        if self._failure is not None and self._received:
+            return b""
         payload = payload_of(message)
         self._received = count = self._received + 1
         self._size += len(payload)
         return self.conn.answers.answer(payload, self.number, count, count, self._size)
-
-    def finish(self) -> None:
-        """There is nothing more to say."""
-        self.end(GrpcCode.OK)
 
 
 class Reflection(Inbound):
@@ -321,10 +338,6 @@ class Reflection(Inbound):
     def take(self, message: bytes) -> bytes:
         """The answer."""
         return framed(reflection.answer(message))
-
-    def finish(self) -> None:
-        """There is nothing more to say."""
-        self.end(GrpcCode.OK)
 
 
 class Watch(Call):

@@ -201,6 +201,10 @@ class Conn:
         self.flush()
         self._arm(self.core.deadline)
 
+    def look_again(self) -> None:
+        """The pod no longer answers as it did."""
+        self._head = None
+
     def end_watches(self) -> None:
         """Ends the health watches, which would hold up the end for ever."""
         for stream in list(self.core.streams):
@@ -253,7 +257,7 @@ class Conn:
         route = self.pod.route(head)
         try:
             message = unframe(body, route.encoding, self.most)
-            if not route.at_once or len(body) > SMALL:
+            if not route.at_once or len(body) > SMALL or not self.pod.calm:
                 dispatch.collected(self, stream, route, message)
                 return
             payload = payload_of(message)

@@ -9,6 +9,7 @@ from typing import Any
 from whichpod.echo.fast.conn import Conn
 from whichpod.echo.fast.pod import Pod
 from whichpod.echo.fast.tls import context
+from whichpod.echo.faultfile import FaultsOf
 from whichpod.echo.settings import ServerSettings
 from whichpod.reactor import Loop
 from whichpod.reactor.loop import READ
@@ -61,6 +62,14 @@ class Hub:
         self.conns.discard(conn)
         if self.done:
             self.loop.stop()
+
+    def inject(self, faults_of: FaultsOf) -> int:
+        """Injects other faults into the RPCs that begin from now on. Says for how many pods they differ."""
+        changed = {pod for pod in self._pods if pod.inject(faults_of(pod.identity.pod))}
+        for conn in self.conns:
+            if conn.pod in changed:
+                conn.look_again()
+        return len(changed)
 
     def drain(self, grace_ns: int) -> None:
         """Health says NOT_SERVING, clients get GOAWAY, RPCs go on for that long at most; then the loop ends.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from whichpod.echo import names
 from whichpod.echo.fast.codec import server_field
+from whichpod.echo.faults import Failure, Faults
 from whichpod.echo.identity import Identity
 from whichpod.echo.settings import ServerSettings
 from whichpod.wire import Block, Reply
@@ -37,7 +38,7 @@ class Route:
 
     __slots__ = ("at_once", "deadline_ns", "encoding", "fault", "method", "named")
 
-    def __init__(self, head: Block, *, calm: bool) -> None:
+    def __init__(self, head: Block) -> None:
         self.fault = request_fault(head)
         """HTTP status for what is no gRPC call, else 0."""
         self.method = _METHODS.get(head.path, "")
@@ -48,8 +49,8 @@ class Route:
         timeout = head.get(b"grpc-timeout")
         self.deadline_ns = decode_timeout(timeout) if timeout is not None else None
         """Time that the call may take; None without end."""
-        self.at_once = calm and not self.fault and self.method == names.ECHO and self.deadline_ns != 0
-        """An echo that is answered at once."""
+        self.at_once = not self.fault and self.method == names.ECHO and self.deadline_ns != 0
+        """An echo that a calm pod answers at once."""
 
 
 def streamed(head: Block) -> bool:
@@ -60,14 +61,12 @@ def streamed(head: Block) -> bool:
 class Pod:
     """A server's identity, its health, and its injected delays and failures."""
 
-    def __init__(self, identity: Identity, settings: ServerSettings) -> None:
+    def __init__(self, identity: Identity, settings: ServerSettings, faults: Faults) -> None:
         self.identity = identity
         self.server = server_field(identity)
         """The field of an EchoReply that says who it is."""
-        self._delays = settings.delay.a > 0 or settings.delay.b > 0
-        self._delay = settings.delay
-        self._failure = settings.failure
-        self.calm = not self._delays and not settings.failure.rate
+        self._faults = faults
+        self.calm = faults.calm
         """Neither delays nor failures."""
         self.connections = 0
         """Made so far, for their ids."""
@@ -79,29 +78,34 @@ class Pod:
         self._dice: random.Random | None = None
         named = ((names.SERVER_ID_KEY, identity.server_id), (names.POD_KEY, identity.pod))
         self._named: tuple[Pair, ...] = tuple((k.encode(), _ascii(v)) for k, v in named if v)
-        self.ok: Fields = (*OK, *self._named)
-        """Trailers of an echo that went well."""
-        self.reply = Reply(START, self.ok)
+        self.head: Fields = (*START, *self._named)
+        """Header fields that say who fails."""
+        self.reply = Reply(START, (*OK, *self._named))
+        """To an echo that went well."""
 
     def route(self, head: Block) -> Route:
         """What a request asks for."""
         route = head.note
         if not isinstance(route, Route):
-            route = head.note = Route(head, calm=self.calm)
+            route = head.note = Route(head)
         return route
+
+    def inject(self, faults: Faults) -> bool:
+        """Injects these faults into the RPCs that begin from now on. Says whether that is a change; then
+        connections must `look_again`."""
+        changed = faults != self._faults
+        self._faults, self.calm = faults, faults.calm
+        return changed
 
     def delay_ns(self) -> int:
         """The delay of one RPC."""
-        return int(self._delay.sample(self._roll()) * 1e9) if self._delays else 0
+        faults = self._faults
+        return int(faults.delay.sample(self._roll()) * 1e9) if faults.delays else 0
 
-    def fails(self) -> bool:
-        """Whether an RPC is one of those that fail."""
-        return bool(self._failure.rate) and self._roll().random() < self._failure.rate
-
-    @property
-    def failure(self) -> GrpcCode:
-        """What those fail with."""
-        return GrpcCode[self._failure.code]
+    def failure(self) -> Failure | None:
+        """How an RPC fails, if it is one of those that do."""
+        failure = self._faults.failure
+        return failure if failure.rate and self._roll().random() < failure.rate else None
 
     def ending(self, route: Route, code: GrpcCode, message: str = "") -> Fields:
         """Trailers that say a status."""

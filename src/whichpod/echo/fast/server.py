@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import traceback
+from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
+from queue import Empty, SimpleQueue
 
 from whichpod.echo.binding import bracketed, listening
 from whichpod.echo.fast.hub import Hub
 from whichpod.echo.fast.places import Place, places
 from whichpod.echo.fast.pod import Pod
+from whichpod.echo.faultfile import FaultsOf
 from whichpod.echo.identity import Identity
 from whichpod.echo.settings import ServerSettings
 
@@ -31,7 +36,8 @@ class FastServer:
             self.identity = self.pods[0].identity
         self._hub: Hub | None = None
         self._thread: threading.Thread | None = None
-        self._grace_ns = 0
+        self._faults_of: FaultsOf = lambda _pod: settings.faults
+        self._tasks = deque[Callable[[Hub], None]]()
         self._lock = threading.Lock()
 
     @property
@@ -47,7 +53,7 @@ class FastServer:
         except BaseException:
             hub.close()
             raise
-        hub.loop.on_wake = lambda: hub.drain(self._grace_ns)
+        hub.loop.on_wake = lambda: self._work(hub)
         self._hub = hub
         self._thread = threading.Thread(target=self._run, args=(hub,), name="fast-echo", daemon=True)
         self._thread.start()
@@ -59,13 +65,26 @@ class FastServer:
         with self._lock:
             if self._hub is None:
                 return
-            self._grace_ns = int(grace * 1e9)
-            self._hub.loop.wake()
+            self._ask(self._hub, lambda hub: hub.drain(int(grace * 1e9)))
         self.wait()
         with self._lock:
             if self._hub is not None:
                 self._hub.close()
                 self._hub = None
+
+    def inject(self, faults_of: FaultsOf) -> int:
+        """Injects other faults into the RPCs that begin from now on. Says for how many pods they differ; for
+        none where it doesn't serve."""
+        changed = SimpleQueue[int]()
+        with self._lock:
+            self._faults_of = faults_of
+            if self._hub is None:
+                return 0
+            self._ask(self._hub, lambda hub: changed.put(hub.inject(faults_of)))
+        while self._thread is not None and self._thread.is_alive():
+            with contextlib.suppress(Empty):
+                return changed.get(timeout=1)
+        return 0
 
     def wait(self) -> None:
         """Waits until the server has ended."""
@@ -87,9 +106,18 @@ class FastServer:
             sockets = listening(place.host, wanted)
             port = sockets[0].getsockname()[1]
             found.append(replace(place, port=port))
-            hub.add(Pod(place.identity, self._settings), sockets)
+            hub.add(Pod(place.identity, self._settings, self._faults_of(place.identity.pod)), sockets)
         self.pods = tuple(found)
         self.port = found[0].port
+
+    def _ask(self, hub: Hub, task: Callable[[Hub], None]) -> None:
+        """Has the loop's thread do something."""
+        self._tasks.append(task)
+        hub.loop.wake()
+
+    def _work(self, hub: Hub) -> None:
+        while self._tasks:
+            self._tasks.popleft()(hub)
 
     def _run(self, hub: Hub) -> None:
         while not hub.done:
