@@ -32,8 +32,9 @@ def outbound_name(port: int, subset: str, host: str) -> str:
     return f"outbound|{port}|{subset}|{host}"
 
 
-def outbound_cluster(name: str, wire: Wire, policy: TrafficPolicy) -> JsonObject:
-    """The cluster of a destination for a caller's sidecar."""
+def outbound_cluster(name: str, wire: Wire, policy: TrafficPolicy, *, passing: bool = False) -> JsonObject:
+    """The cluster of a destination for a caller's sidecar; `passing` passes connections on to where they were
+    going, whatever the balancer is."""
     found = base_cluster(name, wire, policy.connection_pool or ConnectionPool())
     pool = (policy.connection_pool or ConnectionPool()).http
     if pool.h2_upgrade == "UPGRADE":
@@ -46,7 +47,7 @@ def outbound_cluster(name: str, wire: Wire, policy: TrafficPolicy) -> JsonObject
         found["common_lb_config"]["healthy_panic_threshold"] = {
             "value": policy.outlier_detection.min_health_percent
         }
-    if is_passthrough(policy):
+    if passing or is_passthrough(policy):
         return found | {"type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
     return found | eds(name) | load_balancer(policy.load_balancer)
 

@@ -23,18 +23,20 @@ SOURCE = "127.0.0.6"
 
 
 class InboundPort(NamedTuple):
-    """A port of a pod that a Service means."""
+    """A port of a pod."""
 
     number: int
     kind: Wire
     pool: ConnectionPool
     host: str
     """The Service's, with its port, for names."""
+    passthrough: str = ""
+    """The cluster of ports that no Service means."""
 
     @property
     def cluster(self) -> str:
         """The name of the cluster that has the application."""
-        return f"inbound|{self.number}||"
+        return self.passthrough or f"inbound|{self.number}||"
 
 
 def inbound(
@@ -56,7 +58,7 @@ def inbound(
         clusters[name] = base_cluster(name, port.kind, port.pool) | _application(
             name, app_address, port.number
         )
-        chains = port_chains(port, mode(registry, pod, port.number), f"{pod.address}_{port.number}")
+        chains = port_chains(port, mode_of(registry, pod, port.number), f"{pod.address}_{port.number}")
         listeners[name] = chained_listener(name, (pod.address, port.number), "INBOUND", chains)
     return Resources(clusters, {}, listeners, {})
 
@@ -72,7 +74,7 @@ def inbound_ports(registry: Registry, pod: Endpoint) -> Iterator[InboundPort]:
         yield InboundPort(number, kind, _pool(registry, service, port), f"{service.host}:{port.port}")
 
 
-def mode(registry: Registry, pod: Endpoint, port: int) -> Mode:
+def mode_of(registry: Registry, pod: Endpoint, port: int) -> Mode:
     """What the pod's sidecar takes on a port."""
     return mode_for(registry.bundle, pod, port) if registry.mutual_tls else "DISABLE"
 
