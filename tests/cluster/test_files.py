@@ -19,7 +19,7 @@ def mounted(tmp_path: Path, mounts: str, volume: str) -> Files:
     )
     d = what.deployments[0]
     files = Files(tmp_path / "root", ("/var/log/app",), d.containers[0])
-    files.mount(what, d, d.containers[0])
+    files.mount(what, d, d.containers[0], lambda path: f"<{path}>")
     return files
 
 

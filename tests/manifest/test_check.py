@@ -64,4 +64,4 @@ def test_a_route_to_a_subset_that_is_not_there(echo: str) -> None:
 
 def test_a_selector_that_matches_nothing(echo: str) -> None:
     (found,) = notes(echo.replace("selector: {app: echo}\n  ports", "selector: {app: x}\n  ports"))
-    assert found == "Service echo: its selector matches no Deployment of these manifests."
+    assert found == "Service echo: its selector matches no pods of these manifests."

@@ -187,7 +187,7 @@ def test_deprecated_warmup_still_works() -> None:
         ("  trafficPolicy: {connectionPool: {tcp: {connectTimeout: 0s}}}", "out of range"),
         ("  trafficPolicy: {connectionPool: {http: {maxConns: 1}}}", "http.maxConns is not understood"),
         ("  trafficPolicy: {outlierDetection: {maxEjectionPercent: 101}}", "from 0 to 100"),
-        ("  trafficPolicy: {tls: {mode: SIMPLE}}", "'SIMPLE' is not understood"),
+        ("  trafficPolicy: {tls: {mode: SIMPLE}}", "SIMPLE is not supported"),
         (
             "  trafficPolicy: {portLevelSettings: [{loadBalancer: {}}]}",
             "portLevelSettings[0].port is missing",

@@ -71,13 +71,13 @@ def test_an_empty_folder(tmp_path: Path) -> None:
         ("labels: {app: echo, version: v1}", "labels: {app: other}", 7, "does not match spec.template"),
         ("matchLabels: {app: echo}", "matchExpressions: []", 8, "matchExpressions is not understood"),
         ("labels: {app: echo, version: v1}", "labels: {app: echo, n: 1}", 11, "labels.n must be text"),
-        ("kind: Deployment", "kind: CronJob", 2, "kind CronJob is not understood."),
+        ("kind: Deployment", "kind: CronTab", 2, "kind CronTab is not understood."),
         ("apiVersion: apps/v1", "apiVersion: apps/v2", 1, "apps/v2 is not understood for a Deployment."),
         ("  name: echo\nspec:\n  replicas", "  name: Echo!\nspec:\n  replicas", 4, "is no valid name."),
         ("targetPort: grpc", "targetPort: web", 26, "targetPort 'web' is no port of the containers"),
         ("port: 50051, target", "port: 0, target", 26, "ports[0].port must be from 1 to 65535"),
         ("kind: Service\n", "kind: Service\nmore: 1\n", 21, "Service echo: more is not understood."),
-        ("selector: {app: echo}\n  ports", "type: ExternalName\n  ports", 24, "'ExternalName' is not"),
+        ("selector: {app: echo}\n  ports", "type: ExternalName\n  ports", 24, "ExternalName is not"),
         ("- {name: grpc, port", "- {nam: grpc, port", 26, "ports[0].nam is not understood."),
     ],
 )  # fmt: skip
@@ -114,11 +114,12 @@ def test_what_is_no_manifest(text: str, says: str) -> None:
 
 def test_what_the_lab_ignores_is_noted(echo: str) -> None:
     text = echo.replace("        ports:\n", "        resources: {limits: {cpu: 1}}\n        ports:\n", 1)
+    text += "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: sa}\n"
     text += "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: sa}\n"
     notes = [str(n) for n in load_text(text, "f.yaml").notes]
     assert notes == [
         "f.yaml:16: Deployment echo: spec.template.spec.containers[0].resources has no effect in the lab.",
-        "f.yaml:29: ServiceAccount sa: has no effect in the lab.",
+        "f.yaml:29: NetworkPolicy sa: is not enforced in the lab.",
     ]
     assert load_text(echo).notes == ()
 

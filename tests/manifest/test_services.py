@@ -65,7 +65,7 @@ def test_what_a_service_selects() -> None:
         ("  ports: [{port: '1'}]", "port must be a whole number, not text"),
         ("  ports: [{port: 1}]\n  sessionAffinity: Cookie", "'Cookie' is not understood"),
         ("  ports: [{port: 1}]\n  clusterIP: None\n  clusterIPs: [10.0.0.1]", "does not agree"),
-        ("  ports: [{port: 1}]\n  externalName: x", "externalName is not understood"),
+        ("  ports: [{port: 1}]\n  externalName: x", "externalName is not supported"),
     ],
 )
 def test_what_is_refused(spec: str, says: str) -> None:

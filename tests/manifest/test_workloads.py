@@ -9,10 +9,11 @@ from whichpod.manifest.kinds import (
     ExecCheck,
     GrpcCheck,
     HttpCheck,
-    Readiness,
+    Probe,
     TcpCheck,
     Volume,
     VolumeMount,
+    VolumeSource,
 )
 from whichpod.manifest.load import load_text
 from whichpod.model.errors import ManifestError
@@ -85,12 +86,15 @@ def test_a_whole_deployment() -> None:
     )
     assert c.ports == (ContainerPort(8080, "grpc"), ContainerPort(9901))
     assert d.ports() == {"grpc": 8080}
-    assert c.readiness == Readiness(TcpCheck("grpc"), period_s=1, failure_threshold=5)
+    assert c.readiness == Probe(TcpCheck("grpc"), period_s=1, failure_threshold=5)
     assert c.mounts == (
         VolumeMount("config", "/etc/envoy", read_only=True),
         VolumeMount("scratch", "/scratch", "a"),
     )
-    assert d.volumes == (Volume("config", "edge-config", (("e", "envoy.yaml"),)), Volume("scratch"))
+    assert d.volumes == (
+        Volume("config", (VolumeSource("ConfigMap", "edge-config", (("e", "envoy.yaml"),)),)),
+        Volume("scratch"),
+    )
     found = load_text(FULL).config_map("edge-config", "shop")
     assert found is not None
     assert found.data == {"e": "admin: {}\n"}
@@ -119,17 +123,18 @@ def test_readiness(probe: str, check: object) -> None:
         ("tcpSocket: {port: grpc}", "tcpSocket: {port: web}", "is probed on a port 'web'"),
         ("tcpSocket: {port: grpc}", "exec: {}", "exec.command is missing"),
         ("status.podIP", "status.phase", "fieldPath 'status.phase' is not understood"),
-        ("{fieldRef: {apiVersion: v1, fieldPath: status.podIP}}", "{secretKeyRef: {}}", "secretKeyRef"),
+        ("{fieldRef: {apiVersion: v1, fieldPath: status.podIP}}", "{secretKeyRef: {}}", "name is missing"),
+        ("{fieldRef: {apiVersion: v1, fieldPath: status.podIP}}", "{}", "must have one of fieldRef"),
         ("{name: EMPTY}", "{name: 1X}", "'1X' is no valid name"),
         ("- {containerPort: 9901, protocol: TCP}", "- {containerPort: 1, name: grpc}", "'grpc' twice"),
         ("{name: config, mountPath", "{name: nothing, mountPath", "mounts the volume 'nothing'"),
-        ("{name: scratch, emptyDir: {}}", "{name: scratch, hostPath: {}}", "hostPath is not understood"),
+        ("{name: scratch, emptyDir: {}}", "{name: scratch, hostPath: {}}", "hostPath is not supported"),
         ("volumes:\n", "volumes:\n      - {name: config, emptyDir: {}}\n", "twice"),
         ("configMap: {name: edge-config", "configMap: {name: other", "there is no ConfigMap 'other'"),
         ("path: envoy.yaml", "path: ../x", "relative and without '..'"),
         ("terminationGracePeriodSeconds: 5", "restartPolicy: Never", "must be Always"),
-        ("terminationGracePeriodSeconds: 5", "hostNetwork: true", "hostNetwork is not understood"),
-        ("terminationGracePeriodSeconds: 5", "initContainers: []", "initContainers is not understood"),
+        ("terminationGracePeriodSeconds: 5", "hostNetwork: true", "hostNetwork is not supported"),
+        ("terminationGracePeriodSeconds: 5", "initContainers: {}", "initContainers must be a list"),
         ("selector: {matchLabels: {app: edge}}", "selector: {}", "spec.selector selects nothing"),
         ("args: [\"-c\",", "args: [1,", "args[0] must be text"),
         ("name: edge, namespace: shop", "name: edge, namespace: a.b", "'a.b' is no valid name"),
@@ -146,6 +151,7 @@ def test_a_volume_may_be_optional() -> None:
     assert (
         edge(FULL.replace("{name: edge-config, items", "{name: x, optional: true, items", 1))
         .volumes[0]
+        .sources[0]
         .optional
     )
 

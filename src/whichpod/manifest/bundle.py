@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from whichpod.manifest.kinds import ConfigMap, Deployment, Namespace, Note, Service
+from whichpod.manifest.kinds import ConfigMap, Deployment, Holder, Namespace, Node, Note, Secret, Service
 from whichpod.manifest.traffic import DestinationRule, PeerAuthentication, VirtualService
 from whichpod.model.errors import UsageError
 
+T = TypeVar("T", ConfigMap, Secret)
 INJECT = "sidecar.istio.io/inject"
 """Label of a pod (formerly an annotation) that asks for or refuses a sidecar."""
 ROOT_NAMESPACE = "istio-system"
@@ -21,12 +22,15 @@ class Bundle:
     """What was read, in the order of reading."""
 
     deployments: tuple[Deployment, ...] = ()
+    """The workloads, Deployments or not: see `Deployment.kind`."""
     services: tuple[Service, ...] = ()
     config_maps: tuple[ConfigMap, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
     virtual_services: tuple[VirtualService, ...] = ()
     peer_authentications: tuple[PeerAuthentication, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    nodes: tuple[Node, ...] = ()
     notes: tuple[Note, ...] = ()
     """What has no effect in a lab; worth showing to the user once."""
     documents: tuple[Mapping[str, Any], ...] = field(default=(), compare=False, repr=False)
@@ -35,18 +39,21 @@ class Bundle:
     def scaled(self, deployment: str, replicas: int) -> Bundle:
         """The same with another number of replicas. `deployment` is NAME or NAMESPACE/NAME.
 
-        Raises UsageError when there is no such Deployment or the number is negative.
+        Raises UsageError when there is no such workload, when it has no replicas (a DaemonSet, a Pod) or when
+        the number is negative.
         """
         if replicas < 0:
             raise UsageError(f"{replicas} replicas of {deployment} are not possible.", fix="Give 0 or more.")
         found = self.deployment(deployment)
+        if found.kind in ("DaemonSet", "Pod"):
+            raise UsageError(f"{deployment} is a {found.kind}, which has no number of replicas.")
         return replace(
             self,
             deployments=tuple(replace(d, replicas=replicas) if d is found else d for d in self.deployments),
         )
 
     def deployment(self, name: str) -> Deployment:
-        """The Deployment called NAME (of any namespace) or NAMESPACE/NAME. Raises UsageError."""
+        """The workload called NAME (of any namespace) or NAMESPACE/NAME. Raises UsageError."""
         for d in self.deployments:
             if name in (d.meta.name, f"{d.meta.namespace}/{d.meta.name}"):
                 return d
@@ -61,10 +68,13 @@ class Bundle:
 
     def config_map(self, name: str, namespace: str = "default") -> ConfigMap | None:
         """The ConfigMap of that name, if there is one."""
-        for c in self.config_maps:
-            if (c.meta.name, c.meta.namespace) == (name, namespace):
-                return c
-        return None
+        return _named(self.config_maps, name, namespace)
+
+    def held(self, kind: Holder, name: str, namespace: str = "default") -> ConfigMap | Secret | None:
+        """The ConfigMap or Secret of that name, if there is one."""
+        if kind == "ConfigMap":
+            return self.config_map(name, namespace)
+        return _named(self.secrets, name, namespace)
 
     def behind(self, service: Service) -> tuple[Deployment, ...]:
         """The Deployments whose pods `service` selects."""
@@ -85,6 +95,10 @@ class Bundle:
         if by_namespace == "disabled":
             return False
         return asked == "true" if asked else by_namespace == "enabled"
+
+
+def _named(objects: tuple[T, ...], name: str, namespace: str) -> T | None:
+    return next((o for o in objects if (o.meta.name, o.meta.namespace) == (name, namespace)), None)
 
 
 def _missing(kind: str, name: str, known: list[str]) -> UsageError:

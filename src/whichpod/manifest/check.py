@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.fields import Findings
 from whichpod.manifest.hosts import full_host, matches
-from whichpod.manifest.kinds import Meta, Service, ServicePort, Where
+from whichpod.manifest.kinds import Deployment, Meta, Service, ServicePort, Where
+from whichpod.manifest.placement import candidates, nodes
 from whichpod.manifest.traffic import (
     DestinationRule,
     PeerAuthentication,
@@ -23,10 +24,7 @@ def check(bundle: Bundle, findings: Findings) -> None:
     for service in bundle.services:
         _service(bundle, service, findings)
     for d in bundle.deployments:
-        for v in d.volumes:
-            if v.config_map and not v.optional and not bundle.config_map(v.config_map, d.meta.namespace):
-                problem = f"there is no ConfigMap {v.config_map!r} for its volume {v.name!r}."
-                findings.fail(d.where, f"Deployment {d.meta.name}: {problem}")
+        _workload(bundle, d, findings)
     for rule in bundle.destination_rules:
         _rule(bundle, rule, findings)
     for virtual in bundle.virtual_services:
@@ -37,13 +35,17 @@ def check(bundle: Bundle, findings: Findings) -> None:
 
 def _objects(bundle: Bundle) -> Iterator[tuple[str, Meta, Where]]:
     for d in bundle.deployments:
-        yield "Deployment", d.meta, d.where
+        yield d.kind, d.meta, d.where
     for s in bundle.services:
         yield "Service", s.meta, s.where
     for c in bundle.config_maps:
         yield "ConfigMap", c.meta, c.where
+    for secret in bundle.secrets:
+        yield "Secret", secret.meta, secret.where
     for n in bundle.namespaces:
         yield "Namespace", n.meta, n.where
+    for node in bundle.nodes:
+        yield "Node", node.meta, node.where
     for r in bundle.destination_rules:
         yield "DestinationRule", r.meta, r.where
     for v in bundle.virtual_services:
@@ -64,13 +66,38 @@ def _duplicates(bundle: Bundle, findings: Findings) -> None:
         first.setdefault(key, where)
 
 
+def _workload(bundle: Bundle, d: Deployment, findings: Findings) -> None:
+    subject = f"{d.kind} {d.meta.name}"
+    for v in d.volumes:
+        for source in v.sources:
+            if source.kind == "DownwardAPI" or source.optional:
+                continue
+            if not bundle.held(source.kind, source.name, d.meta.namespace):
+                problem = f"there is no {source.kind} {source.name!r} for its volume {v.name!r}."
+                findings.unsupported(d.where, f"{subject}: {problem}", instead="The volume lacks its files.")
+    if not candidates(bundle, d):
+        findings.note(d.where, f"{subject}: its nodeSelector matches no node of the lab, and has no effect.")
+    elif d.node_name and d.node_name not in nodes(bundle):
+        findings.note(d.where, f"{subject}: there is no Node {d.node_name!r}; its zone is not known.")
+    for other in bundle.deployments:
+        if other is d:
+            break
+        if (other.meta.name, other.meta.namespace) == (
+            d.meta.name,
+            d.meta.namespace,
+        ) and other.kind != d.kind:
+            findings.fail(
+                d.where, f"{subject}: {other.kind} {d.meta.name} has that name too ({other.where})."
+            )
+
+
 def _service(bundle: Bundle, service: Service, findings: Findings) -> None:
     behind = bundle.behind(service)
     subject = f"Service {service.meta.name}"
     if not service.selector:
         findings.note(service.where, f"{subject}: has no selector, so it has no endpoints in the lab.")
     elif not behind:
-        findings.note(service.where, f"{subject}: its selector matches no Deployment of these manifests.")
+        findings.note(service.where, f"{subject}: its selector matches no pods of these manifests.")
     for port in service.ports:
         _target(subject, port, [d.ports() for d in behind], findings)
 

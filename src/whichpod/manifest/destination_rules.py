@@ -85,9 +85,8 @@ def _port_policy(s: Fields) -> tuple[int, TrafficPolicy]:
 
 
 def _tls(tls: Fields) -> ClientTls:
-    mode = cast(
-        Literal["DISABLE", "ISTIO_MUTUAL"], tls.choice("mode", ("DISABLE", "ISTIO_MUTUAL"), "DISABLE")
-    )
+    chosen = tls.choice("mode", ("DISABLE", "ISTIO_MUTUAL"), "DISABLE", beyond=("SIMPLE", "MUTUAL"))
+    mode = cast(Literal["DISABLE", "ISTIO_MUTUAL"], chosen)
     sni = tls.text("sni")
     names = tls.texts("subjectAltNames") if "subjectAltNames" in tls else None
     tls.silent("subjectAltNames")

@@ -21,6 +21,8 @@ class Findings:
 
     errors: list[ManifestError] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    lenient: bool = False
+    """Whether what is not understood is noted and left out, instead of being an error."""
 
     def fail(self, where: Where, message: str, *, fix: str = "") -> None:
         """Records an error."""
@@ -29,6 +31,18 @@ class Findings:
     def note(self, where: Where, message: str) -> None:
         """Records a note."""
         self.notes.append(Note(where.file, where.line, message))
+
+    def unsupported(
+        self, where: Where, message: str, *, fix: str = "", instead: str = "It is left out."
+    ) -> None:
+        """Records what a cluster would take and a lab can't: an error, or a note where that was asked for.
+
+        `instead` says what happens then.
+        """
+        if self.lenient:
+            self.note(where, f"{message} {instead}")
+        else:
+            self.fail(where, message, fix=fix)
 
     def raise_first(self) -> None:
         """Raises the first error by place, saying how many more there are.
@@ -72,6 +86,13 @@ class Fields:
     def fail(self, name: str, problem: str, *, fix: str = "") -> None:
         """Records an error about a field: `problem` follows its path."""
         self.findings.fail(self.place(name), f"{self.subject}: {self.at(name)} {problem}", fix=fix)
+
+    def unsupported(
+        self, name: str, problem: str, *, fix: str = "", instead: str = "It is left out."
+    ) -> None:
+        """As `fail`, for a field that is right in itself; a note where the load is lenient."""
+        message = f"{self.subject}: {self.at(name)} {problem}"
+        self.findings.unsupported(self.place(name), message, fix=fix, instead=instead)
 
     def note(self, name: str, remark: str) -> None:
         """Records a note about a field."""
@@ -175,15 +196,19 @@ class Fields:
         self._read.add(name)
         return None if self._peek(name) is None else self.flag(name)
 
-    def choice(self, name: str, options: Iterable[str], default: str) -> str:
-        """One of a few texts."""
+    def choice(self, name: str, options: Iterable[str], default: str, *, beyond: Iterable[str] = ()) -> str:
+        """One of a few texts. Those of `beyond` are right as well, but a lab can't do them."""
         value = self.text(name, default)
-        if value not in (known := tuple(options)):
-            self.fail(
-                name, f"{value!r} is not understood.", fix=f"Known: {', '.join(o for o in known if o)}."
-            )
-            return default
-        return value
+        known = tuple(options)
+        if value in known:
+            return value
+        fix = f"Known: {', '.join(o for o in known if o)}."
+        if value in beyond:
+            taken = f"It is taken as {default}." if default else "It is left out."
+            self.unsupported(name, f"{value} is not supported.", fix=fix, instead=taken)
+        else:
+            self.fail(name, f"{value!r} is not understood.", fix=fix)
+        return default
 
     def port(self, name: str, *, required: bool = True) -> int | str:
         """A port number or a port's name; 0 when it isn't given."""
@@ -223,6 +248,17 @@ class Fields:
                 self._item(name, key, item, "text")
         return found
 
+    def amount(self, name: str) -> str:
+        """A quantity, which may be written as a number; empty when it isn't given."""
+        node = self._get(name)
+        if isinstance(node, Scalar) and isinstance(node.value, int | float) and node.value is not True:
+            return str(node.value)
+        return self.text(name)
+
+    def amounts(self) -> dict[str, str]:
+        """An object whose values are quantities."""
+        return {name: self.amount(name) for name in self.node.items}
+
     def child(self, name: str, *, required: bool = False) -> Fields | None:
         """An object within this one."""
         node = self._get(name, required)
@@ -257,6 +293,12 @@ class Fields:
             if self._get(name) is not None:
                 self.note(name, "has no effect in the lab.")
 
+    def left_out(self, *names: str, why: str = "is not supported.") -> None:
+        """Fields that are right, and that would change what happens, but that a lab can't do."""
+        for name in names:
+            if self._get(name) is not None:
+                self.unsupported(name, why)
+
     def silent(self, *names: str) -> None:
         """Fields that are accepted without a word."""
         self._read.update(names)
@@ -267,7 +309,7 @@ class Fields:
             if name in self._read:
                 continue
             near = difflib.get_close_matches(name, self._read, n=1)
-            self.fail(name, "is not understood.", fix=f"Is {near[0]} meant?" if near else "")
-            if near and near[0] in self._missing:
+            self.unsupported(name, "is not understood.", fix=f"Is {near[0]} meant?" if near else "")
+            if near and near[0] in self._missing and not self.findings.lenient:
                 # Misspelt, not missing.
                 self.findings.errors.remove(self._missing.pop(near[0]))

@@ -14,6 +14,9 @@ from whichpod.model.errors import ManifestError
 Protocol = Literal["TCP", "UDP", "SCTP"]
 Scheme = Literal["HTTP", "HTTPS"]
 Affinity = Literal["None", "ClientIP"]
+WorkloadKind = Literal["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod"]
+Holder = Literal["ConfigMap", "Secret"]
+"""What holds texts under keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,19 @@ class Meta:
     namespace: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    """creationTimestamp, which is there in YAML that was taken from a cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRef:
+    """A key of a ConfigMap or Secret in the pod's namespace."""
+
+    kind: Holder
+    name: str
+    key: str
+    where: Where
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,19 @@ class EnvVar:
     field_path: str | None = None
     """`metadata.name`, `metadata.namespace`, `metadata.uid`, `status.podIP`, `status.hostIP`,
     `spec.nodeName`, `spec.serviceAccountName`, `metadata.labels['KEY']` or `metadata.annotations['KEY']`."""
+    key: KeyRef | None = None
+    """configMapKeyRef or secretKeyRef; a loaded bundle has its value instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFrom:
+    """All keys of a ConfigMap or Secret as variables; a loaded bundle has them in `Container.env`."""
+
+    kind: Holder
+    name: str
+    where: Where
+    prefix: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +135,8 @@ class ExecCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
-    """A readiness probe, with Kubernetes' defaults."""
+class Probe:
+    """A readiness, liveness or startup probe, with Kubernetes' defaults."""
 
     check: GrpcCheck | TcpCheck | HttpCheck | ExecCheck
     initial_delay_s: int = 0
@@ -115,6 +144,19 @@ class Readiness:
     timeout_s: int = 1
     success_threshold: int = 1
     failure_threshold: int = 3
+    grace_s: int | None = None
+    """terminationGracePeriodSeconds of a container that the probe ends; None means the pod's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """A hook that waits."""
+
+    seconds: int
+
+
+PreStop = Sleep | ExecCheck | HttpCheck
+"""What is done before a container gets SIGTERM; it counts against the grace period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +170,23 @@ class VolumeMount:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeSource:
+    """Where files of a volume come from."""
+
+    kind: Literal["ConfigMap", "Secret", "DownwardAPI"]
+    name: str = ""
+    items: tuple[tuple[str, str], ...] = ()
+    """(key, path) of the keys to show; none means all, each under its own name. Of the downward API the key
+    is a field's path, `metadata.labels` and `metadata.annotations` included."""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume: the keys of a ConfigMap as files, or an empty folder."""
+    """A volume: files, or an empty folder where it has no sources."""
 
     name: str
-    config_map: str = ""
-    """Name of the ConfigMap; empty for an emptyDir."""
-    items: tuple[tuple[str, str], ...] = ()
-    """(key, path) of the keys to show; none means all, each under its own name."""
-    optional: bool = False
+    sources: tuple[VolumeSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +200,48 @@ class Container:
     args: tuple[str, ...] = ()
     env: tuple[EnvVar, ...] = ()
     ports: tuple[ContainerPort, ...] = ()
-    readiness: Readiness | None = None
+    readiness: Probe | None = None
     mounts: tuple[VolumeMount, ...] = ()
     working_dir: str = ""
+    env_from: tuple[EnvFrom, ...] = ()
+    liveness: Probe | None = None
+    startup: Probe | None = None
+    pre_stop: PreStop | None = None
+    restarts: bool = True
+    """Whether it goes on for as long as the pod; False for an init container that runs to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How pods are replaced when their template changes."""
+
+    kind: Literal["RollingUpdate", "Recreate", "OnDelete"] = "RollingUpdate"
+    max_surge: int | str = "25%"
+    max_unavailable: int | str = "25%"
+    min_ready_s: int = 0
+    """How long a new pod must have been ready to count as available."""
+
+    def surge(self, replicas: int) -> int:
+        """How many pods there may be beyond `replicas`; a percentage is rounded up."""
+        return _share(self.max_surge, replicas, up=True)
+
+    def unavailable(self, replicas: int) -> int:
+        """How many pods may be missing; a percentage is rounded down, and one is where both would be none
+        (kubernetes, deployment/util, ResolveFenceposts)."""
+        found = _share(self.max_unavailable, replicas, up=False)
+        return found if found or self.surge(replicas) else 1
+
+
+def _share(amount: int | str, of: int, *, up: bool) -> int:
+    if isinstance(amount, int):
+        return amount
+    hundredths = int(amount.removesuffix("%")) * of
+    return -(-hundredths // 100) if up else hundredths // 100
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """An apps/v1 Deployment."""
+    """A Deployment, or another workload: what is asked of its pods is the same."""
 
     meta: Meta
     where: Where
@@ -169,10 +253,43 @@ class Deployment:
     volumes: tuple[Volume, ...] = ()
     termination_grace_s: int = 30
     service_account: str = "default"
+    kind: WorkloadKind = "Deployment"
+    init_containers: tuple[Container, ...] = ()
+    rollout: Rollout = field(default_factory=Rollout)
+    hostname: str = ""
+    subdomain: str = ""
+    """The headless Service under which a pod with a host name has a DNS name of its own."""
+    first_ordinal: int = 0
+    in_order: bool = False
+    """Whether pods start and end one after the other (StatefulSet, OrderedReady)."""
+    node_name: str = ""
+    node_selector: Mapping[str, str] = field(default_factory=dict)
 
     def ports(self) -> dict[str, int]:
         """The numbers of the named container ports."""
-        return {p.name: p.port for c in self.containers for p in c.ports if p.name}
+        containers = (*self.containers, *(c for c in self.init_containers if c.restarts))
+        return {p.name: p.port for c in containers for p in c.ports if p.name}
+
+    def pod_name(self, number: int) -> str:
+        """The name of a pod, counted from 0: a StatefulSet's by ordinal, a Pod's own. Of others a cluster
+        would make up the end; here it is the number."""
+        if self.kind == "Pod":
+            return self.meta.name
+        return f"{self.meta.name}-{self.first_ordinal + number}"
+
+    def labels_of(self, number: int) -> dict[str, str]:
+        """A pod's labels, with those that a StatefulSet's controller adds."""
+        if self.kind != "StatefulSet":
+            return dict(self.pod_labels)
+        return {
+            **self.pod_labels,
+            "statefulset.kubernetes.io/pod-name": self.pod_name(number),
+            "apps.kubernetes.io/pod-index": str(self.first_ordinal + number),
+        }
+
+    def host_of(self, number: int) -> str:
+        """The first part of a pod's own DNS name, under its `subdomain`; empty without one."""
+        return self.pod_name(number) if self.kind == "StatefulSet" else self.hostname
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +317,8 @@ class Service:
     publish_not_ready: bool = False
     session_affinity: Affinity = "None"
     affinity_timeout_s: int = 10_800
+    distribution: Literal["", "PreferSameZone", "PreferSameNode"] = ""
+    """trafficDistribution; PreferClose is the old name of PreferSameZone."""
 
     @property
     def host(self) -> str:
@@ -229,6 +348,23 @@ class ConfigMap:
     meta: Meta
     where: Where
     data: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A v1 Secret. Bytes that are no UTF-8 text stand in the texts as surrogates (PEP 383)."""
+
+    meta: Meta
+    where: Where
+    data: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A v1 Node: a place for pods, whose labels say where it is."""
+
+    meta: Meta
+    where: Where
 
 
 @dataclass(frozen=True, slots=True)

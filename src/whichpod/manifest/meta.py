@@ -48,12 +48,19 @@ def read_meta(top: Fields, form: str) -> Meta:
     check_name(fields, "name", name, form)
     namespace = fields.text("namespace", "default")
     check_name(fields, "namespace", namespace, "label")
-    meta = Meta(name, namespace, labels(fields, "labels"), fields.strings("annotations"))
-    # What the API server adds; it is there when YAML was taken from a cluster.
+    created = fields.text("creationTimestamp")
+    meta = Meta(name, namespace, labels(fields, "labels"), fields.strings("annotations"), created)
+    read_metadata(fields)
+    return meta
+
+
+def read_metadata(fields: Fields, *known: str) -> None:
+    """Reads the rest of `metadata`: `known`, and what the API server adds, which is there when YAML was taken
+    from a cluster."""
     fields.silent("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "selfLink")
+    fields.silent(*known)
     fields.without_effect("finalizers", "ownerReferences")
     fields.done()
-    return meta
 
 
 def labels(fields: Fields, name: str) -> dict[str, str]:

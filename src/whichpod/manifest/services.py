@@ -1,13 +1,11 @@
-"""Reads Services, ConfigMaps and Namespaces (kubernetes.io, API reference v1)."""
+"""Reads Services, Namespaces and Nodes (kubernetes.io, API reference v1)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import cast
+from typing import Literal, cast
 
 from whichpod.manifest.fields import Fields
-from whichpod.manifest.kinds import Affinity, ConfigMap, Namespace, Protocol, Service, ServicePort
+from whichpod.manifest.kinds import Affinity, Meta, Namespace, Node, Protocol, Service, ServicePort
 from whichpod.manifest.meta import check_name, labels, read_meta
 
 _IDLE = (
@@ -21,7 +19,6 @@ _IDLE = (
     "loadBalancerClass",
     "loadBalancerIP",
     "loadBalancerSourceRanges",
-    "trafficDistribution",
 )
 
 
@@ -32,7 +29,9 @@ def read_service(top: Fields) -> Service:
     top.silent("status")
     if spec is None:
         return Service(meta, top.where, ())
-    kind = spec.choice("type", ("ClusterIP", "NodePort", "LoadBalancer"), "ClusterIP")
+    types = ("ClusterIP", "NodePort", "LoadBalancer")
+    kind = spec.choice("type", types, "ClusterIP", beyond=("ExternalName",))
+    spec.left_out("externalName")
     if kind != "ClusterIP":
         spec.note("type", f"{kind} is taken as ClusterIP: the lab opens no ports to the outside.")
     address = spec.text("clusterIP")
@@ -52,6 +51,7 @@ def read_service(top: Fields) -> Service:
         publish_not_ready=spec.flag("publishNotReadyAddresses"),
         session_affinity=affinity,
         affinity_timeout_s=_affinity_timeout(spec),
+        distribution=_distribution(spec, meta),
     )
     spec.without_effect(*_IDLE)
     spec.done()
@@ -68,6 +68,18 @@ def _affinity_timeout(spec: Fields) -> int:
             client.done()
         config.done()
     return seconds
+
+
+def _distribution(spec: Fields, meta: Meta) -> Literal["", "PreferSameZone", "PreferSameNode"]:
+    """trafficDistribution, or Istio's annotation for it. PreferClose is the old name of PreferSameZone."""
+    known = ("", "PreferClose", "PreferSameZone", "PreferSameNode")
+    annotated = meta.annotations.get("networking.istio.io/traffic-distribution", "")
+    found = spec.choice("trafficDistribution", known, "") or (annotated if annotated in known else "")
+    if "trafficDistribution" in spec:
+        spec.note("trafficDistribution", "holds in sidecars and proxyless clients, not for a ClusterIP.")
+    if found == "PreferSameNode":
+        return "PreferSameNode"
+    return "PreferSameZone" if found else ""
 
 
 def _port(p: Fields) -> ServicePort:
@@ -97,24 +109,15 @@ def _check_ports(spec: Fields, ports: tuple[ServicePort, ...]) -> None:
         spec.fail("ports", f"has the port {number}/{protocol} twice.")
 
 
-def read_config_map(top: Fields) -> ConfigMap:
-    """Reads a ConfigMap. Binary data is kept where it is UTF-8 text."""
-    meta = read_meta(top, "subdomain")
-    data = top.strings("data")
-    for key, coded in top.strings("binaryData").items():
-        try:
-            data[key] = base64.b64decode(coded, validate=True).decode()
-        except (binascii.Error, ValueError):
-            top.fail(f"binaryData.{key}", "is not base64 of UTF-8 text.")
-    for key in data:
-        if "/" in key or key in ("", ".", ".."):
-            top.fail("data", f"has the key {key!r}, which is no file name.")
-    top.without_effect("immutable")
-    return ConfigMap(meta, top.where, data)
-
-
 def read_namespace(top: Fields) -> Namespace:
     """Reads a Namespace."""
     meta = read_meta(top, "label")
     top.silent("spec", "status")
     return Namespace(meta, top.where)
+
+
+def read_node(top: Fields) -> Node:
+    """Reads a Node, for its name and its labels."""
+    meta = read_meta(top, "subdomain")
+    top.silent("spec", "status")
+    return Node(meta, top.where)

@@ -55,6 +55,14 @@ class MissingExtraError(UsageError):
         self.extra = extra
 
 
+class MissingToolError(UsageError):
+    """A program that is needed is not on PATH; `how` says what brings it."""
+
+    def __init__(self, what: str, tool: str, how: str) -> None:
+        super().__init__(f"{what} needs {tool}, which is not on PATH.", fix=how)
+        self.tool = tool
+
+
 class ManifestError(UsageError):
     """A manifest is broken or uses what isn't understood; says file and line."""
 

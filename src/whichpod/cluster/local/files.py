@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from whichpod.manifest.bundle import Bundle
-from whichpod.manifest.kinds import Container, Deployment, Volume, VolumeMount
+from whichpod.manifest.kinds import Container, Deployment, VolumeMount
+from whichpod.manifest.volumes import content
 
 
 class Files:
@@ -39,30 +40,19 @@ class Files:
         """Writes a file of the container, paths in it rewritten; returns where it lies."""
         file = self.real(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(self.rewrite(text), encoding="utf-8")
+        file.write_text(self.rewrite(text), encoding="utf-8", errors="surrogateescape")
         return file
 
-    def mount(self, bundle: Bundle, deployment: Deployment, container: Container) -> None:
-        """Lays out the container's volumes. Raises ManifestError for files that a ConfigMap lacks."""
+    def mount(
+        self, bundle: Bundle, deployment: Deployment, container: Container, field: Callable[[str], str]
+    ) -> None:
+        """Lays out the container's volumes. `field` gives the value of one of the pod's fields.
+
+        Raises ManifestError for files that a ConfigMap or Secret lacks.
+        """
         volumes = {v.name: v for v in deployment.volumes}
         for mount in container.mounts:
-            content = self._content(bundle, deployment, volumes[mount.name])
-            self._lay_out(mount, content, container)
-
-    def _content(self, bundle: Bundle, deployment: Deployment, volume: Volume) -> Mapping[str, str]:
-        found = bundle.config_map(volume.config_map, deployment.meta.namespace)
-        if found is None:  # an emptyDir, or optional and absent
-            return {}
-        if not volume.items:
-            return found.data
-        absent = [key for key, _ in volume.items if key not in found.data]
-        if absent and not volume.optional:
-            raise found.where.error(
-                f"The ConfigMap {volume.config_map} has no key {absent[0]!r}, which the volume "
-                f"{volume.name!r} takes a file from.",
-                fix=f"It has {', '.join(found.data) or 'none'}.",
-            )
-        return {path: found.data[key] for key, path in volume.items if key in found.data}
+            self._lay_out(mount, content(bundle, deployment, volumes[mount.name], field), container)
 
     def _lay_out(self, mount: VolumeMount, content: Mapping[str, str], container: Container) -> None:
         if not mount.sub_path:

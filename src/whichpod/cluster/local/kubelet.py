@@ -51,9 +51,13 @@ class Kubelet:
         image = image_of(container)
         dns_host, _, dns_port = self.fabric.dns.rpartition(":")
         given = {"CLUSTER_DNS": self.fabric.dns, "CLUSTER_DNS_HOST": dns_host, "CLUSTER_DNS_PORT": dns_port}
-        env = environment(container.env, lambda path: pod.field(path, self.fabric.host_ip), given)
+
+        def field(path: str) -> str:
+            return pod.field(path, self.fabric.host_ip)
+
+        env = environment(container.env, field, given)
         files = Files(self.folder(pod, container), image.own, container)
-        files.mount(bundle, pod.deployment, container)
+        files.mount(bundle, pod.deployment, container, field)
         process = pod.processes[container.name] = image.launch(
             Context(
                 supervisor=self.supervisor,

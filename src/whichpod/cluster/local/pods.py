@@ -101,7 +101,7 @@ class Pod:
             "metadata.namespace": meta.namespace,
             "metadata.uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.name}.{meta.namespace}.{self.ip}")),
             "spec.nodeName": self.node,
-            "spec.serviceAccountName": "default",
+            "spec.serviceAccountName": self.deployment.service_account,
             "status.podIP": self.ip,
             "status.podIPs": self.ip,
             "status.hostIP": host_ip,
