@@ -9,7 +9,7 @@ from whichpod.cluster.local.kubelet import Kubelet
 from whichpod.cluster.local.pods import Pod
 from whichpod.cluster.local.readiness import NotReadyError, attempt
 from whichpod.cluster.local.supervisor import Process
-from whichpod.manifest.kinds import Container, Readiness
+from whichpod.manifest.kinds import Container, Probe
 from whichpod.model.errors import LabError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Life:
                 self._well |= {name: True for name, own in pod.processes.items() if own is process}
         self._workloads.ready(pod, all(self._well.values()))
 
-    async def _probe(self, container: Container, probe: Readiness) -> None:
+    async def _probe(self, container: Container, probe: Probe) -> None:
         """Probes a container every so often, and says when the outcome has been another for long enough."""
         same, ports = 0, self._pod.deployment.ports()
         while True:
