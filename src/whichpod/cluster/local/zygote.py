@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,7 +57,7 @@ class Zygote:
         self._control = control
         self._folder = folder
         self._children: dict[int, _Child] = {}
-        self._selector = selectors.DefaultSelector()
+        self.selector = selectors.DefaultSelector()
         self._buffer = b""
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._pid = os.getpid()
@@ -71,15 +72,15 @@ class Zygote:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
-        self._selector.register(self._control, selectors.EVENT_READ, self._obey)
-        self._selector.register(self._wake, selectors.EVENT_READ, self._reap)
+        self.selector.register(self._control, selectors.EVENT_READ, self._obey)
+        self.selector.register(self._wake, selectors.EVENT_READ, self._reap)
         try:
             self._tell(event="hello", folder=str(self._folder))
             while True:
-                for key, _ in self._selector.select():
-                    if key.fileobj in self._selector.get_map():  # an earlier one may have closed it
+                for key, _ in self.selector.select():
+                    if key.fileobj in self.selector.get_map():  # an earlier one may have closed it
                         key.data()
-        except _RunIsOver:
+        except RunIsOver:
             pass
         finally:
             self._leave_nothing()
@@ -92,7 +93,7 @@ class Zygote:
         except ConnectionError:
             data = b""
         if not data:
-            raise _RunIsOver
+            raise RunIsOver
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             command = json.loads(line)
@@ -100,12 +101,12 @@ class Zygote:
                 case "exec":
                     self._start(command)
                 case "fork":
-                    _prepare()
+                    prepare()
                     self._start(command, os.pipe())
                 case "signal":
                     self._signal(command["name"], command["signal"])
                 case "quit":
-                    raise _RunIsOver
+                    raise RunIsOver
 
     def _start(self, command: dict[str, Any], report: tuple[int, int] | None = None) -> None:
         name = command["name"]
@@ -117,7 +118,7 @@ class Zygote:
             os.close(theirs)
         child = self._children[pid] = _Child(name, pid, ours)
         if ours is not None:
-            self._selector.register(ours, selectors.EVENT_READ, lambda: self._relay(child))
+            self.selector.register(ours, selectors.EVENT_READ, lambda: self._relay(child))
         self._tell(event="started", name=name, pid=pid)
 
     def _signal(self, name: str, number: int) -> None:
@@ -140,6 +141,7 @@ class Zygote:
                 signal.signal(number, signal.SIG_DFL)
             self._redirect(command["log"])
             self._close_ours(read)
+            self.settle(command)
             os.environ.clear()
             os.environ.update(command["env"])
             if command.get("cwd"):
@@ -155,6 +157,9 @@ class Zygote:
                 sys.stderr.flush()
             os._exit(code)
 
+    def settle(self, command: Mapping[str, Any]) -> None:
+        """In a child, before it becomes what the command says: moves where that is to run."""
+
     def _redirect(self, log: str) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -166,7 +171,7 @@ class Zygote:
 
     def _close_ours(self, read: int | None) -> None:
         # The control socket in a child's hands would hide the zygote's end from the run.
-        self._selector.close()
+        self.selector.close()
         self._control.close()
         for fd in (self._wake, self._wake_in, read, *(c.report for c in self._children.values())):
             if fd is not None:
@@ -193,7 +198,7 @@ class Zygote:
         try:
             self._control.sendall(json.dumps(event).encode() + b"\n")
         except OSError:
-            raise _RunIsOver from None
+            raise RunIsOver from None
 
     def _relay(self, child: _Child) -> None:
         if child.report is None:
@@ -203,7 +208,7 @@ class Zygote:
         for line in lines:
             self._tell(event="line", name=child.name, line=line.decode())
         if not data:
-            self._selector.unregister(child.report)
+            self.selector.unregister(child.report)
             os.close(child.report)
             child.report = None
 
@@ -239,14 +244,14 @@ class Zygote:
         self._control.close()
 
 
-class _RunIsOver(Exception):  # noqa: N818
-    pass
+class RunIsOver(Exception):  # noqa: N818
+    """The run asked for the end, or is gone."""
 
 
 _prepared = False
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Imports what forked children need, once."""
     global _prepared
     if _prepared:
@@ -283,14 +288,14 @@ def sweep(where: Path) -> None:
                 os.close(fd)
 
 
-def main() -> None:
+def main(make: Callable[[socket.socket, Path], Zygote] = Zygote) -> None:
     """Runs a zygote on the socket whose number is the first argument."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    Zygote(control, new_folder()).run()
+    make(control, new_folder()).run()
     os._exit(0)  # what Python would tidy up now, the kernel does faster
 
 

@@ -1,0 +1,89 @@
+"""The run's side of a node's requests: what only a process within its namespaces can do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from whichpod.cluster.netns.node import MOST
+from whichpod.model.errors import LabError
+
+_AT_ONCE = 100
+"""Pods of a request, so that it fits into a message."""
+
+
+class NodeRequests:
+    """Asks the node, one thing at a time. `theirs` goes to the node's process."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ours.setblocking(False)
+        for end in (self._ours, self.theirs):
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                end.setsockopt(socket.SOL_SOCKET, option, 2 * MOST)
+        self._turn = asyncio.Lock()
+
+    async def set_up(self, addresses: Sequence[str]) -> None:
+        """The node's own addresses. Raises LabError."""
+        await self._ask({"op": "node", "addresses": addresses})
+
+    async def add_pods(self, pods: Sequence[Mapping[str, str]], gateway: str) -> None:
+        """Makes namespaces, and wires them. A pod has a name, an address and the paths of its files.
+
+        Raises LabError.
+        """
+        for first in range(0, len(pods), _AT_ONCE):
+            await self._ask({"op": "pods", "pods": pods[first : first + _AT_ONCE], "gateway": gateway})
+
+    async def drop_pod(self, name: str) -> None:
+        """Lets go of a pod's namespaces, which end with its last process. Raises LabError."""
+        await self._ask({"op": "drop", "pod": name})
+
+    async def socket(
+        self, pod: str = "", *, kind: str = "tcp", bind: tuple[str, int] | None = None
+    ) -> socket.socket:
+        """A socket that lives in a pod's network, or in the node's. Not blocking. Raises OSError, LabError."""
+        request = {"op": "socket", "pod": pod, "kind": kind, "bind": bind}
+        made = await self._ask(request)
+        assert made is not None
+        return made
+
+    async def _ask(self, request: Mapping[str, Any]) -> socket.socket | None:
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            try:
+                await loop.sock_sendall(self._ours, json.dumps(request).encode())
+                data, descriptors = await self._answer(loop)
+            except OSError as e:
+                raise LabError(f"The lab's node can't be reached: {e.strerror}.") from None
+        answer = json.loads(data) if data else {"error": "it has ended"}
+        if "error" not in answer:
+            if not descriptors:
+                return None
+            made = socket.socket(fileno=descriptors[0])
+            made.setblocking(False)
+            return made
+        if request["op"] == "socket" and answer.get("errno"):
+            raise OSError(answer["errno"], answer["error"])
+        raise LabError(f"The lab's node failed at {request['op']!r}: {answer['error']}.")
+
+    async def _answer(self, loop: asyncio.AbstractEventLoop) -> tuple[bytes, list[int]]:
+        ready = loop.create_future()
+        loop.add_reader(self._ours, lambda: ready.done() or ready.set_result(None))
+        try:
+            await ready
+        finally:
+            loop.remove_reader(self._ours)
+        data, descriptors, _, _ = socket.recv_fds(self._ours, MOST, 1)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        return data, descriptors
+
+    def close(self) -> None:
+        """Ends the conversation. Safe to call twice."""
+        self._ours.close()
+        self.theirs.close()
