@@ -128,7 +128,7 @@ def test_a_sidecar_that_refuses_what_the_control_plane_sends_is_quoted(
 ) -> None:
     bad = {"name": "bad", "connect_timeout": "1s", "type": "STATIC", "lb_policy": "CLUSTER_PROVIDED"}
     monkeypatch.setattr(
-        "whichpod.cluster.local.proxies.kube_proxy", lambda *_: Resources(clusters={"bad": bad})
+        "whichpod.cluster.loopback.fabric.kube_proxy", lambda *_: Resources(clusters={"bad": bad})
     )
     error = refused(bundle(deployment(replicas=1), service()), Client("echo"))
     assert "kube-proxy refused its Cluster configuration" in error.message

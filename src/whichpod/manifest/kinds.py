@@ -291,6 +291,10 @@ class Deployment:
         """The first part of a pod's own DNS name, under its `subdomain`; empty without one."""
         return self.pod_name(number) if self.kind == "StatefulSet" else self.hostname
 
+    def tcp_ports(self) -> tuple[int, ...]:
+        """The numbers of all container ports that speak TCP."""
+        return tuple(p.port for c in self.containers for p in c.ports if p.protocol == "TCP")
+
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:

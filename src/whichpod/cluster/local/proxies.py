@@ -1,4 +1,4 @@
-"""The lab's Envoys (kube-proxy and sidecars) and the control plane that feeds them and proxyless clients."""
+"""The lab's Envoys and the control plane that feeds them and proxyless clients."""
 
 from __future__ import annotations
 
@@ -13,28 +13,20 @@ from whichpod.cluster.local import binaries, readiness
 from whichpod.cluster.local.http import get
 from whichpod.cluster.local.images.base import base_environment
 from whichpod.cluster.local.images.envoy import complete
-from whichpod.cluster.local.pods import Pod
 from whichpod.cluster.local.readiness import Connect
 from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.local.tasks import together
-from whichpod.cluster.loopback.addresses import Block
-from whichpod.manifest.kinds import Service, ServicePort, TcpCheck
 from whichpod.mesh.ads import AdsServer
 from whichpod.mesh.bootstrap import envoy_bootstrap, proxyless_bootstrap
-from whichpod.mesh.inbound import inbound
-from whichpod.mesh.kube_proxy import kube_proxy
-from whichpod.mesh.outbound import outbound
 from whichpod.mesh.proxyless import proxyless
 from whichpod.mesh.registry import Registry
 from whichpod.mesh.resources import Resources
 from whichpod.model.errors import LabError
 
-KUBE_PROXY = "kube-proxy"
 CLIENT_SIDECAR = "sidecar of the client"
 PROXYLESS = "proxyless client"
 ADMIN_PORT = 15000
 """Istio's port for Envoy's administration interface, on the pod's localhost."""
-_ADS, _KUBE_PROXY_ADMIN, _CLIENT_ADMIN = 10, 20, 21
 _AT_ONCE = 16
 
 
@@ -44,6 +36,8 @@ class _Node:
     process: Process | None = None
     admin: str = ""
     """Address of its administration interface."""
+    connect: Connect = asyncio.open_connection
+    """How that is reached."""
     fixed: bool = False
     """Whether the resources depend on the manifests only, not on which pods are ready."""
     given: object = None
@@ -53,9 +47,10 @@ class _Node:
 class Proxies:
     """Starts what is asked for, once, and keeps all of it up to date."""
 
-    def __init__(self, supervisor: Supervisor, block: Block, timeout_s: float) -> None:
+    def __init__(self, supervisor: Supervisor, control_plane: str, timeout_s: float) -> None:
+        """`control_plane`: the address on which it listens, or unix:PATH."""
         self._supervisor = supervisor
-        self._block = block
+        self._listen = control_plane
         self._timeout_s = timeout_s
         self._ads = AdsServer()
         self._starting = asyncio.Lock()
@@ -71,37 +66,39 @@ class Proxies:
         """The Envoys."""
         return (n.process for n in self._nodes.values() if n.process)
 
-    @property
-    def sidecars(self) -> bool:
-        """Whether there is a sidecar among them."""
-        return any(n.process for name, n in self._nodes.items() if name != KUBE_PROXY)
+    async def start(
+        self,
+        name: str,
+        resources: Callable[[Registry], Resources],
+        *,
+        admin: str = "127.0.0.1",
+        connect: Connect = asyncio.open_connection,
+        zone: str = "",
+        fixed: bool = False,
+        network: str = "",
+    ) -> None:
+        """Starts an Envoy; nothing where it was started before. It gets its configuration by `push`.
 
-    async def start_kube_proxy(self, listen: Callable[[Service], str]) -> None:
-        """The stand-in for the kernel's NAT; `listen` gives a Service's ClusterIP."""
-        admin = self._block.own(_KUBE_PROXY_ADMIN)
-        await self._start_envoy(KUBE_PROXY, admin, lambda r: kube_proxy(r, _port(listen)))
+        Its administration interface listens on `admin`, and `connect` reaches it. `fixed`: its resources depend
+        on the manifests only. `network` is where it lives.
+        """
+        if name in self._nodes:
+            return
+        node = self._nodes[name] = _Node(resources, admin=admin, connect=connect, fixed=fixed)
+        address = await self._control_plane()
+        bootstrap = envoy_bootstrap(name, address, f"{admin}:{ADMIN_PORT}", zone=zone)
+        slug = name.replace(" ", "-")
+        file = self._supervisor.folder / f"{slug}.json"
+        file.write_text(json.dumps(bootstrap), encoding="utf-8")
+        argv = [str(binaries.find("envoy")), *complete(["-c", str(file)])]
+        env = base_environment(self._supervisor.folder)
+        node.process = self._supervisor.exec(slug, argv, title=name, env=env, network=network)
 
-    async def start_client_sidecar(self, listen: Callable[[Service], str]) -> None:
-        """The client's sidecar; `listen` gives the address that stands for a Service's interception."""
-        admin = self._block.own(_CLIENT_ADMIN)
-        await self._start_envoy(CLIENT_SIDECAR, admin, lambda r: outbound(r, _port(listen)))
-
-    async def start_sidecar(self, pod: Pod) -> None:
-        """The sidecar of a pod that serves."""
-        others = [p.port for c in pod.deployment.containers for p in c.ports if p.protocol == "TCP"]
-        await self._start_envoy(
-            sidecar_of(pod.name),
-            pod.place.app_address,
-            lambda r: inbound(r, pod.endpoint(), pod.place.app_address, other_ports=others),
-            zone=pod.zone,
-            fixed=True,
-        )
-
-    def stop_sidecar(self, pod: Pod) -> None:
-        """Ends a pod's sidecar; nothing where it has none."""
-        node = self._nodes.pop(sidecar_of(pod.name), None)
+    def end(self, name: str) -> None:
+        """Ends an Envoy; nothing where there is none of that name."""
+        node = self._nodes.pop(name, None)
         if node and node.process:
-            self._ads.forget(sidecar_of(pod.name))
+            self._ads.forget(name)
             node.process.signal(signal.SIGTERM)
 
     async def proxyless(self) -> None:
@@ -131,20 +128,19 @@ class Proxies:
         self.push(registry)
         await together(
             [
-                self._settle(name, n.process, n.resources(registry))
+                self._settle(name, n, n.process, n.resources(registry))
                 for name, n in self._nodes.items()
                 if n.process
             ],
             at_once=_AT_ONCE,
         )
 
-    async def sidecar_settled(self, pod: Pod, registry: Registry) -> None:
-        """The same for one pod's sidecar; at once where it has none."""
-        name = sidecar_of(pod.name)
+    async def one_settled(self, name: str, registry: Registry) -> None:
+        """The same for one of them; at once where there is none of that name."""
         node = self._nodes.get(name)
         if node and node.process:
             self._give(name, node, registry)
-            await self._settle(name, node.process, node.resources(registry))
+            await self._settle(name, node, node.process, node.resources(registry))
 
     def check(self) -> None:
         """Raises LabError where an Envoy has ended."""
@@ -154,7 +150,7 @@ class Proxies:
                     f"The {process.title} {process.how_it_ended()} while the client ran.{process.wrote()}"
                 )
 
-    async def admin(self, owner: str, path: str, connect: Connect) -> bytes:
+    async def admin(self, owner: str, path: str) -> bytes:
         """GET from the administration interface of a pod's sidecar, or of the client's (`client`).
 
         Raises LabError where there is none, or where it doesn't answer.
@@ -162,7 +158,7 @@ class Proxies:
         node = self._nodes.get(CLIENT_SIDECAR if owner == "client" else sidecar_of(owner))
         if not node or not node.process:
             raise LabError(f"{owner} has no sidecar.")
-        return await get(connect, node.admin, ADMIN_PORT, path, self._timeout_s)
+        return await get(node.connect, node.admin, ADMIN_PORT, path, self._timeout_s)
 
     async def stop(self) -> None:
         """Stops the control plane. The Envoys end with the lab."""
@@ -172,56 +168,30 @@ class Proxies:
         """Starts the control plane at the address that it had; nothing where there was none."""
         if self._ads.address:
             host, _, port = self._ads.address.rpartition(":")
-            await self._ads.start(host, int(port))
+            await (self._ads.start(host, int(port)) if port.isdigit() else self._ads.start(self._listen))
 
     async def _control_plane(self) -> str:
         async with self._starting:
-            return self._ads.address or await self._ads.start(self._block.own(_ADS))
+            return self._ads.address or await self._ads.start(self._listen)
 
-    async def _start_envoy(
-        self,
-        name: str,
-        admin: str,
-        resources: Callable[[Registry], Resources],
-        *,
-        zone: str = "",
-        fixed: bool = False,
-    ) -> None:
-        if name in self._nodes:
-            return
-        node = self._nodes[name] = _Node(resources, admin=admin, fixed=fixed)
-        address = await self._control_plane()
-        bootstrap = envoy_bootstrap(name, address, f"{admin}:{ADMIN_PORT}", zone=zone)
-        slug = name.replace(" ", "-")
-        file = self._supervisor.folder / f"{slug}.json"
-        file.write_text(json.dumps(bootstrap), encoding="utf-8")
-        argv = [str(binaries.find("envoy")), *complete(["-c", str(file)])]
-        env = base_environment(self._supervisor.folder)
-        node.process = self._supervisor.exec(slug, argv, title=name, env=env)
-
-    async def _settle(self, name: str, process: Process, resources: Resources) -> None:
+    async def _settle(self, name: str, node: _Node, process: Process, resources: Resources) -> None:
         await _while_it_runs(process, self._ads.acked(name, self._timeout_s))
-        for listener in resources.listeners.values():
-            at = listener["address"]["socket_address"]
-            await _while_it_runs(process, self._listening(name, at["address"], at["port_value"]))
+        await _while_it_runs(process, self._listening(name, node, set(resources.listeners)))
 
-    async def _listening(self, name: str, host: str, port: int) -> None:
+    async def _listening(self, name: str, node: _Node, wanted: set[str]) -> None:
+        """Listeners may wait for their clusters and routes before they begin."""
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         async for _ in readiness.attempts(deadline):
-            try:
-                return await readiness.attempt(TcpCheck(port), host, {}, 1)
-            except readiness.NotReadyError as e:
-                reason = str(e)
-        raise LabError(f"The {name} does not listen on {host}:{port}: {reason}.")
+            said = await get(node.connect, node.admin, ADMIN_PORT, "/listeners", self._timeout_s)
+            absent = wanted - {line.rpartition("::")[0] for line in said.decode().splitlines()}
+            if not absent:
+                return
+        raise LabError(f"The {name} does not listen as {min(absent)}.")
 
 
 def sidecar_of(pod: str) -> str:
     """The name of a pod's sidecar, as the control plane knows it."""
     return f"sidecar of pod {pod}"
-
-
-def _port(listen: Callable[[Service], str]) -> Callable[[Service, ServicePort], tuple[str, int]]:
-    return lambda service, port: (listen(service), port.port)
 
 
 async def _while_it_runs(process: Process, job: Coroutine[Any, Any, None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from whichpod.cluster.local.streams import StreamServer
+from whichpod.cluster.local.streams import Bind, StreamServer, bound
 from whichpod.model.errors import LabError
 
 _CHUNK = 65_536
@@ -19,10 +19,10 @@ class Relay:
         self._onward = onward
         self._server = StreamServer(self._serve)
 
-    async def start(self) -> str:
+    async def start(self, bind: Bind = bound) -> str:
         """Listens on a free port of 127.0.0.1, as kubectl does; returns HOST:PORT. Raises LabError."""
         try:
-            host, port = await self._server.start("127.0.0.1")
+            host, port = await self._server.start("127.0.0.1", bind=bind)
         except OSError as e:
             raise LabError(f"The port-forward can't listen on 127.0.0.1: {e.strerror}.") from None
         return f"{host}:{port}"

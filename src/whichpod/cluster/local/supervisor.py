@@ -105,8 +105,14 @@ class Supervisor:
         return self._popen.pid
 
     @classmethod
-    async def start(cls, marker: str) -> Supervisor:
-        """Starts a zygote; `marker` goes on its command line, for people who look at a process list."""
+    async def start(
+        cls, marker: str, module: str = "whichpod.cluster.local.zygote", extra: Sequence[socket.socket] = ()
+    ) -> Supervisor:
+        """Starts a zygote; `marker` goes on its command line, for people who look at a process list.
+
+        `module` is what runs, and `extra` are sockets that it gets besides the one for commands, by number
+        after the marker. Raises LabError.
+        """
         ours, theirs = socket.socketpair()
         errors = tempfile.TemporaryFile()  # noqa: SIM115  # without a name, so it can't stay behind
         try:
@@ -115,11 +121,12 @@ class Supervisor:
                     sys.executable,
                     "-P",
                     "-m",
-                    "whichpod.cluster.local.zygote",
+                    module,
                     str(theirs.fileno()),
                     marker,
+                    *(str(e.fileno()) for e in extra),
                 ],
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *(e.fileno() for e in extra)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

@@ -10,17 +10,21 @@ from whichpod.cluster.local.dns.zone import Zone
 from whichpod.cluster.local.fabric import Place, Standing
 from whichpod.cluster.local.needs import needs_kube_proxy
 from whichpod.cluster.local.pods import Pod
-from whichpod.cluster.local.proxies import CLIENT_SIDECAR, KUBE_PROXY, PROXYLESS, Proxies
+from whichpod.cluster.local.proxies import CLIENT_SIDECAR, PROXYLESS, Proxies, sidecar_of
 from whichpod.cluster.local.relay import Relay
 from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.loopback.addresses import Block
 from whichpod.cluster.protocol import Client, Via
-from whichpod.manifest.kinds import Service
+from whichpod.manifest.kinds import Service, ServicePort
+from whichpod.mesh.inbound import inbound
+from whichpod.mesh.kube_proxy import kube_proxy
+from whichpod.mesh.outbound import outbound
 from whichpod.mesh.registry import Registry
 
+KUBE_PROXY = "kube-proxy"
 HOST_ADDRESS = 250
 """Number, among the lab's own addresses, of the one that is said to be every node's."""
-_DNS, _MESHED_DNS = 1, 2
+_DNS, _MESHED_DNS, _ADS, _KUBE_PROXY_ADMIN, _CLIENT_ADMIN = 1, 2, 10, 20, 21
 
 
 class LoopbackFabric:
@@ -43,7 +47,7 @@ class LoopbackFabric:
 
     async def start(self, supervisor: Supervisor) -> None:
         """Brings up DNS; proxies come when somebody needs them."""
-        self._proxies = Proxies(supervisor, self._block, self._timeout_s)
+        self._proxies = Proxies(supervisor, self._block.own(_ADS), self._timeout_s)
         self.dns = await self._dns.start(self._block.own(_DNS))
 
     async def stop(self) -> None:
@@ -67,17 +71,22 @@ class LoopbackFabric:
     async def attach(self, pod: Pod) -> None:
         """Addresses of 127/8 are there already; starts the sidecar."""
         if pod.meshed:
-            await self._proxies.start_sidecar(pod)
+            own, others = pod.place.app_address, pod.deployment.tcp_ports()
+            await self._proxies.start(
+                sidecar_of(pod.name),
+                lambda r: inbound(r, pod.endpoint(), own, other_ports=others),
+                admin=own,
+                zone=pod.zone,
+                fixed=True,
+            )
 
     async def detach(self, pod: Pod) -> None:
         """Ends the sidecar."""
-        if pod.meshed:
-            self._proxies.stop_sidecar(pod)
+        self._proxies.end(sidecar_of(pod.name))
 
     async def joined(self, pod: Pod) -> None:
         """Waits for the sidecar."""
-        if pod.meshed:
-            await self._proxies.sidecar_settled(pod, self._registry)
+        await self._proxies.one_settled(sidecar_of(pod.name), self._registry)
 
     def standing(self, _pod: Pod, /) -> Standing:
         """All pods share the machine's network."""
@@ -104,11 +113,19 @@ class LoopbackFabric:
         for xDS."""
         before = self._proxies.names
         if needs_kube_proxy(self._registry.bundle, client):
-            await self._proxies.start_kube_proxy(self.cluster_ip)
+            await self._proxies.start(
+                KUBE_PROXY,
+                lambda r: kube_proxy(r, self._virtual),
+                admin=self._block.own(_KUBE_PROXY_ADMIN),
+            )
         if client.meshed:
             if not self._meshed_dns.address:
                 await self._meshed_dns.start(self._block.own(_MESHED_DNS))
-            await self._proxies.start_client_sidecar(self._sidecar_listener)
+            await self._proxies.start(
+                CLIENT_SIDECAR,
+                lambda r: outbound(r, self._intercepted),
+                admin=self._block.own(_CLIENT_ADMIN),
+            )
         if client.via is Via.XDS:
             await self._proxies.proxyless()
         return self._proxies.names != before
@@ -129,6 +146,12 @@ class LoopbackFabric:
 
     def _sidecar_listener(self, service: Service) -> str:
         return self._block.sidecar_listener(self._number(service))
+
+    def _virtual(self, service: Service, port: ServicePort) -> tuple[str, int]:
+        return self.cluster_ip(service), port.port
+
+    def _intercepted(self, service: Service, port: ServicePort) -> tuple[str, int]:
+        return self._sidecar_listener(service), port.port
 
     def _number(self, service: Service) -> int:
         return self._numbers.setdefault(service.host, len(self._numbers))
@@ -154,7 +177,7 @@ class LoopbackFabric:
 
     async def sidecar_admin(self, owner: str, path: str) -> bytes:
         """GET from a sidecar's administration interface."""
-        return await self._proxies.admin(owner, path, self.connect)
+        return await self._proxies.admin(owner, path)
 
     def _zone(self, view: Callable[[Service], str | None]) -> Zone:
         if view not in self._zones:
@@ -204,7 +227,7 @@ class LoopbackFabric:
             said.append(
                 "an Envoy TCP proxy that chooses a pod at random per connection stands for kube-proxy's NAT"
             )
-        if self._proxies.sidecars:
+        if set(started) - {KUBE_PROXY, PROXYLESS}:
             said.append("sidecars are Envoys reached by name resolution instead of redirected connections")
         if CLIENT_SIDECAR in started or PROXYLESS in started:
             said.append("the control plane is whichpod's, which translates as istiod does")

@@ -76,9 +76,9 @@ class Node(Zygote):
     def settle(self, command: Mapping[str, Any]) -> None:
         """Moves a child into its pod."""
         self._requests.close()
-        pod = command.get("pod")
-        if pod:
-            self._pods[pod].enter()
+        network = command.get("network")
+        if network:
+            self._pods[network].enter()
         for namespaces in (self._home, *self._pods.values()):
             namespaces.close()
 
@@ -164,8 +164,8 @@ class Node(Zygote):
                     os.write(write, said)
                 os._exit(0)
         os.close(write)
-        with contextlib.suppress(ImportError):
-            prepare()
+        prepare()
+        import pyroute2  # noqa: F401  # so that the next child has it
         with os.fdopen(read, "rb") as pipe:
             said = pipe.read()
         os.waitpid(pid, 0)

@@ -43,10 +43,13 @@ class NodeRequests:
         """Lets go of a pod's namespaces, which end with its last process. Raises LabError."""
         await self._ask({"op": "drop", "pod": name})
 
-    async def socket(
+    async def make_socket(
         self, pod: str = "", *, kind: str = "tcp", bind: tuple[str, int] | None = None
     ) -> socket.socket:
-        """A socket that lives in a pod's network, or in the node's. Not blocking. Raises OSError, LabError."""
+        """A socket that lives in a pod's network, or in the node's; not blocking.
+
+        Raises OSError, LabError.
+        """
         request = {"op": "socket", "pod": pod, "kind": kind, "bind": bind}
         made = await self._ask(request)
         assert made is not None
@@ -73,7 +76,7 @@ class NodeRequests:
 
     async def _answer(self, loop: asyncio.AbstractEventLoop) -> tuple[bytes, list[int]]:
         ready = loop.create_future()
-        loop.add_reader(self._ours, lambda: ready.done() or ready.set_result(None))
+        loop.add_reader(self._ours, _set, ready)
         try:
             await ready
         finally:
@@ -87,3 +90,8 @@ class NodeRequests:
         """Ends the conversation. Safe to call twice."""
         self._ours.close()
         self.theirs.close()
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)

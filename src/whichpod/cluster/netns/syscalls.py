@@ -56,7 +56,11 @@ def set_host_name(name: str) -> None:
 
 def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
     made = _libc.mount(
-        source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None
+        source.encode(),
+        target.encode(),
+        kind.encode() or None,
+        ctypes.c_ulong(flags),
+        options.encode() or None,
     )
     _check(made, f"mount {target}")
 

@@ -7,9 +7,7 @@ DOMAIN = "cluster.local"
 
 def resolv_conf(namespace: str, server: str, domain: str = DOMAIN) -> str:
     """/etc/resolv.conf of a pod with dnsPolicy ClusterFirst (kubernetes.io, "DNS for Services and Pods")."""
-    return (
-        f"search {namespace}.svc.{domain} svc.{domain} {domain}\nnameserver {server}\noptions ndots:5\n"
-    )
+    return f"search {namespace}.svc.{domain} svc.{domain} {domain}\nnameserver {server}\noptions ndots:5\n"
 
 
 def hosts(pod: str, address: str) -> str:

@@ -9,7 +9,7 @@ from typing import cast
 
 from whichpod.cluster.local.dns.codec import LONGEST_MESSAGE, MalformedError, build, parse
 from whichpod.cluster.local.dns.zone import Zone
-from whichpod.cluster.local.streams import StreamServer
+from whichpod.cluster.local.streams import Bind, StreamServer, bound
 from whichpod.model.errors import LabError
 
 _TCP_IDLE_S = 10.0
@@ -26,21 +26,21 @@ class DnsServer:
         self.address = ""
         """HOST:PORT, once started."""
 
-    async def start(self, host: str, port: int = 0) -> str:
+    async def start(self, host: str, port: int = 0, bind: Bind = bound) -> str:
         """Listens on `port` of `host`, 0 for a free one; returns HOST:PORT. Raises LabError."""
         loop = asyncio.get_running_loop()
-        for _ in range(_TRIES):
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            udp.setblocking(False)
+        for _ in range(1 if port else _TRIES):
+            udp: socket.socket | None = None
             try:
-                udp.bind((host, port))
-                bound = udp.getsockname()[1]
-                await self._tcp.start(host, bound)
+                udp = await bind("udp", host, port)
+                number = udp.getsockname()[1]
+                await self._tcp.start(host, number, bind)
             except OSError:
-                udp.close()  # the port is free for UDP and not for TCP: another one
+                if udp:  # the port is free for UDP and not for TCP: another one
+                    udp.close()
                 continue
             self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self.respond), sock=udp)
-            self.address = f"{host}:{bound}"
+            self.address = f"{host}:{number}"
             return self.address
         raise LabError(f"The lab's DNS server found no free port on {host}.")
 

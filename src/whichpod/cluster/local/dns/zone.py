@@ -30,12 +30,16 @@ class Zone:
     """Names of the Services of a registry, as they are now.
 
     `address_of` gives what a Service's name stands for: its ClusterIP, or another address that the asker is
-    to use; None for one record per ready pod. Short names mean what a pod of `namespace` means by them: a
-    client in the lab has no search list of its own.
+    to use; None for one record per ready pod. Short names mean what a pod of `namespace` means by them, for
+    clients that have no search list of their own; without a namespace only full names mean anything.
     """
 
     def __init__(
-        self, registry: Registry, address_of: Callable[[Service], str | None], *, namespace: str = "default"
+        self,
+        registry: Registry,
+        address_of: Callable[[Service], str | None],
+        *,
+        namespace: str | None = "default",
     ) -> None:
         self._registry = registry
         self._address_of = address_of
@@ -98,9 +102,11 @@ class Zone:
         return _only(kind, tuple(records), tuple(extra)) if records else NO_SUCH_NAME
 
 
-def _names(service: Service, namespace: str) -> Iterator[str]:
+def _names(service: Service, namespace: str | None) -> Iterator[str]:
     name, where = service.meta.name, service.meta.namespace
     yield f"{name}.{where}.svc.{DOMAIN}"
+    if namespace is None:
+        return
     yield f"{name}.{where}.svc"
     yield f"{name}.{where}"
     if where == namespace:

@@ -46,7 +46,9 @@ def launch(context: Context) -> Process:
         text = bind_to(path.read_text(encoding="utf-8"), context.address)
         path.write_text(localise(text, context.address), encoding="utf-8")
     main = files.real(_MAIN)
-    main.write_text(_main_directives(main.read_text(encoding="utf-8")), encoding="utf-8")
+    # In a network of its own a process is root, be it of its user's namespace only.
+    root = os.geteuid() == 0 or bool(context.standing.network)
+    main.write_text(_main_directives(main.read_text(encoding="utf-8"), root), encoding="utf-8")
     return context.run(
         binaries.find("nginx"), ["-p", str(files.root), "-c", str(main), "-e", "stderr"], context.env
     )
@@ -84,13 +86,13 @@ def _fill_templates(context: Context) -> None:
         filled.write_text(substitute(template.read_text(encoding="utf-8"), variables), encoding="utf-8")
 
 
-def _main_directives(config: str) -> str:
+def _main_directives(config: str, root: bool) -> str:
     """The main file with one process in the foreground, and with no user to change to."""
     config = _USER.sub("", config)
     for directive in ("daemon", "master_process", "pid"):
         config = re.sub(rf"^\s*{directive}\s+[^;]*;", "", config, flags=re.MULTILINE)
     lines = ["daemon off;", "master_process off;", "pid nginx.pid;"]
-    if os.geteuid() == 0:  # nginx wants to know whom it becomes even where it doesn't
+    if root:  # nginx wants to know whom it becomes even where it doesn't
         lines.append(f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};")
     # On one line: the line numbers in nginx's messages stay those of the manifest.
     return " ".join(lines) + " " + config

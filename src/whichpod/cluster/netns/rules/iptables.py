@@ -31,7 +31,7 @@ def _filter(portals: tuple[Portal, ...]) -> Iterator[str]:
     yield '-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD'
     for p in portals:
         if not p.endpoints:
-            yield f'-A KUBE-SERVICES {_comment(f"{p.name} has no endpoints")} {_to(p)} -j REJECT'
+            yield f"-A KUBE-SERVICES {_comment(f'{p.name} has no endpoints')} {_to(p)} -j REJECT"
     yield "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP"
     yield (
         f'-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark {_MARK}/{_MARK} '
@@ -63,14 +63,14 @@ def _nat(portals: tuple[Portal, ...], pod_cidr: str) -> Iterator[str]:
     )
     yield f"-A KUBE-MARK-MASQ -j MARK --or-mark {_MARK}"
     for p in served:
-        yield f'-A KUBE-SERVICES {_comment(f"{p.name} cluster IP")} {_to(p)} -j {p.chain}'
+        yield f"-A KUBE-SERVICES {_comment(f'{p.name} cluster IP')} {_to(p)} -j {p.chain}"
     for p in served:
         yield from _service(p, pod_cidr)
     yield "COMMIT"
 
 
 def _service(p: Portal, pod_cidr: str) -> Iterator[str]:
-    yield f'-A {p.chain} {_comment(f"{p.name} cluster IP")} {_to(p)} ! -s {pod_cidr} -j KUBE-MARK-MASQ'
+    yield f"-A {p.chain} {_comment(f'{p.name} cluster IP')} {_to(p)} ! -s {pod_cidr} -j KUBE-MARK-MASQ"
     for endpoint in p.endpoints if p.affinity_s is not None else ():
         chain = p.endpoint_chain(endpoint)
         yield (
