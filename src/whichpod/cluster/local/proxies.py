@@ -79,8 +79,8 @@ class Proxies:
     ) -> None:
         """Starts an Envoy; nothing where it was started before. It gets its configuration by `push`.
 
-        Its administration interface listens on `admin`, and `connect` reaches it. `fixed`: its resources depend
-        on the manifests only. `network` is where it lives.
+        Its administration interface listens on `admin`, and `connect` reaches it. `fixed`: its resources
+        depend on the manifests only. `network` is where it lives.
         """
         if name in self._nodes:
             return

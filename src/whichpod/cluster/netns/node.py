@@ -166,6 +166,7 @@ class Node(Zygote):
         os.close(write)
         prepare()
         import pyroute2  # noqa: F401  # so that the next child has it
+
         with os.fdopen(read, "rb") as pipe:
             said = pipe.read()
         os.waitpid(pid, 0)
