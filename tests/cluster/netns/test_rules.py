@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from fractions import Fraction
 
 from hypothesis import given
@@ -125,7 +125,8 @@ RULE = re.compile(r"-A (\S+) .*?(?:--probability (\S+) )?-j (\S+)")
 @given(PORTALS)
 def test_every_endpoint_is_equally_likely(portal: Portal) -> None:
     """With iptables: what is left of the chance so far times the rule's own."""
-    left, share = Fraction(1), Counter[str]()
+    left = Fraction(1)
+    share: dict[str, Fraction] = defaultdict(Fraction)
     for line in iptables.kube_proxy([portal], CIDR).splitlines():
         found = RULE.match(line)
         if found and found[1] == portal.chain and "recent" not in line and "KUBE-SEP" in found[3]:
