@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from whichpod.load.run import bench as run_bench
     from whichpod.manifest.bundle import Bundle
     from whichpod.manifest.load import load as load_manifests
+    from whichpod.model.claims import ClaimResult, Claims, Ruling
     from whichpod.model.errors import (
         ClusterError,
         LabError,
@@ -70,6 +71,8 @@ if TYPE_CHECKING:
     from whichpod.report.hgrm import hgrm
     from whichpod.report.junit import matrix_junit
     from whichpod.report.markdown import matrix_markdown
+    from whichpod.scenarios.claims.catalogue import CLAIMS
+    from whichpod.scenarios.claims.run import run_claims
     from whichpod.scenarios.run import Options as MatrixOptions
     from whichpod.scenarios.run import run_matrix
     from whichpod.scenarios.scenario import Scenario
@@ -77,7 +80,8 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Arrivals": "model.plan", "Backend": "model.target", "Balance": "model.verdict",
-    "Bundle": "manifest.bundle", "Call": "load.call", "Client": "cluster.protocol",
+    "Bundle": "manifest.bundle", "CLAIMS": "scenarios.claims.catalogue", "Call": "load.call",
+    "ClaimResult": "model.claims", "Claims": "model.claims", "Client": "cluster.protocol",
     "Cluster": "cluster.protocol", "ClusterError": "model.errors", "Diagnosis": "model.verdict",
     "EchoServer": "echo.server", "Expectation": "model.expectation", "FastServer": "echo.fast.server",
     "Histogram": "model.histogram", "Identify": "load.call", "Identity": "echo.identity",
@@ -86,7 +90,8 @@ _WHERE = {
     "LabError": "model.errors", "Load": "cluster.kubernetes.distributed", "LoadProgress": "load.progress",
     "LoopbackCluster": "cluster.loopback", "ManifestError": "model.errors", "Matrix": "model.report",
     "MatrixOptions": "scenarios.run:Options", "Observation": "model.tally", "Plan": "model.plan",
-    "Report": "model.report", "Row": "model.report", "Scenario": "scenarios.scenario",
+    "Report": "model.report", "Row": "model.report",
+    "Ruling": "model.claims", "run_claims": "scenarios.claims.run", "Scenario": "scenarios.scenario",
     "ServerSettings": "echo.server", "Tally": "model.tally", "Target": "model.target",
     "TargetError": "model.errors", "Threshold": "model.threshold", "Tls": "model.target",
     "UsageError": "model.errors", "Verdict": "model.verdict", "WhichpodError": "model.errors",
@@ -103,16 +108,76 @@ _WHERE = {
 }  # fmt: skip
 
 __all__ = [
-    "Arrivals", "Backend", "Balance", "Bundle", "Call", "Client", "Cluster", "ClusterError", "Diagnosis",
-    "EchoServer", "Expectation", "FastServer", "Histogram", "Identify", "Identity", "KubernetesApi",
-    "KubernetesCluster", "KubernetesSettings", "Lab", "LabError", "Load", "LoadProgress", "LoopbackCluster",
-    "ManifestError", "Matrix", "MatrixOptions", "Observation", "Plan", "Report", "Row", "Scenario",
-    "ServerSettings", "Tally", "Target", "TargetError", "Threshold", "Tls", "UsageError", "Verdict",
-    "WhichpodError", "__version__", "bench_csv", "bench_markdown", "bench_service", "check_thresholds",
-    "consecutive", "diagnose", "echo_call", "find_service", "hgrm", "judge_tally", "judged",
-    "known_backends", "load_manifests", "load_scenarios", "matrix_junit", "matrix_markdown",
-    "observe_service", "parse_endpoints", "parse_expectation", "parse_threshold", "probe_service",
-    "run_bench", "run_matrix", "run_probe",
+    "CLAIMS",
+    "Arrivals",
+    "Backend",
+    "Balance",
+    "Bundle",
+    "Call",
+    "ClaimResult",
+    "Claims",
+    "Client",
+    "Cluster",
+    "ClusterError",
+    "Diagnosis",
+    "EchoServer",
+    "Expectation",
+    "FastServer",
+    "Histogram",
+    "Identify",
+    "Identity",
+    "KubernetesApi",
+    "KubernetesCluster",
+    "KubernetesSettings",
+    "Lab",
+    "LabError",
+    "Load",
+    "LoadProgress",
+    "LoopbackCluster",
+    "ManifestError",
+    "Matrix",
+    "MatrixOptions",
+    "Observation",
+    "Plan",
+    "Report",
+    "Row",
+    "Ruling",
+    "Scenario",
+    "ServerSettings",
+    "Tally",
+    "Target",
+    "TargetError",
+    "Threshold",
+    "Tls",
+    "UsageError",
+    "Verdict",
+    "WhichpodError",
+    "__version__",
+    "bench_csv",
+    "bench_markdown",
+    "bench_service",
+    "check_thresholds",
+    "consecutive",
+    "diagnose",
+    "echo_call",
+    "find_service",
+    "hgrm",
+    "judge_tally",
+    "judged",
+    "known_backends",
+    "load_manifests",
+    "load_scenarios",
+    "matrix_junit",
+    "matrix_markdown",
+    "observe_service",
+    "parse_endpoints",
+    "parse_expectation",
+    "parse_threshold",
+    "probe_service",
+    "run_bench",
+    "run_claims",
+    "run_matrix",
+    "run_probe",
 ]  # fmt: skip
 
 

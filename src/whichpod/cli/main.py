@@ -18,6 +18,7 @@ from whichpod.model.errors import ExitCode, WhichpodError
 
 COMMANDS = {
     "bench": "Load a gRPC target and report each server's share, rate, errors and latencies.",
+    "claims": "Settle what is often said of gRPC load balancing: confirmed, refuted, or it depends.",
     "k8s": "Work in your own Kubernetes cluster: look, probe, watch, load, run the matrix.",
     "matrix": "Run every configuration side by side and show how each balances.",
     "probe": "Send RPCs to a gRPC target and tell which backends answered, and whether that is even.",

@@ -105,6 +105,12 @@ def probe(
     new_connection_per_request: Annotated[
         bool, typer.Option("--new-connection-per-request", help="A fresh channel for every RPC.")
     ] = False,
+    share_subchannels: Annotated[
+        bool,
+        typer.Option(
+            "--share-subchannels", help="Let channels share connections, as gRPC does unless told otherwise."
+        ),
+    ] = False,
     payload_size: Annotated[int, typer.Option(help="Bytes of payload per request.")] = 0,
     deadline: Annotated[str, typer.Option(help="Deadline of each RPC.")] = "5s",
     warmup: Annotated[int, typer.Option(help="RPCs to send first, which aren't judged.")] = 0,
@@ -130,7 +136,8 @@ def probe(
         service_config=text_or_file(service_config, "--service-config"), stream=stream,
         method=method.lstrip("/"), data=text_or_file(data, "--data"), identify=identify,
         messages=1 if stream is Stream.UNARY else messages,
-        new_connection_per_request=new_connection_per_request, payload_size=payload_size,
+        new_connection_per_request=new_connection_per_request, shared_subchannels=share_subchannels,
+        payload_size=payload_size,
         deadline_s=parse_duration(deadline, "--deadline"), warmup=warmup,
         metadata=metadata_pairs(metadata or []), seed=seed,
     )  # fmt: skip

@@ -69,6 +69,8 @@ class Plan:
     `peer`, the address at the other end of the connection; empty: the trailers that whichpod's own servers
     send, else nothing."""
     new_connection_per_request: bool = False
+    shared_subchannels: bool = False
+    """Whether channels share connections, as those of a process do unless gRPC is told otherwise."""
     payload_size: int = 0
     """Bytes of payload in each request."""
     deadline_s: float = 5.0

@@ -37,7 +37,7 @@ class Channels:
 def _options(target: Target, plan: Plan) -> Options:
     options: Options = [
         # Without it, channels with equal addresses and arguments share one connection (grpc #20985).
-        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.use_local_subchannel_pool", int(not plan.shared_subchannels)),
         ("grpc.enable_channelz", 1),
         # A proxy of the environment would answer in the servers' place.
         ("grpc.enable_http_proxy", 0),

@@ -1,0 +1,1 @@
+"""Claims that are often repeated, each with the runs that settle it."""
