@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,11 +17,14 @@ from tests.echo.client import ASK, REPLY, SEND, dial, unary
 from tests.echo.engines import Serve, serve
 from tests.echo.frames import connect
 from tests.servers import LOCAL
+from tests.wire import bytes as wire
 from whichpod.echo import names
 from whichpod.echo.faults import CODES, Delay, Failure
-from whichpod.echo.settings import ENGINES
+from whichpod.echo.settings import ENGINES, ServerSettings
 from whichpod.echo.v1 import echo_pb2
+from whichpod.model.errors import UsageError
 from whichpod.wire.codes import GrpcCode
+from whichpod.wire.settings import MAX_CONCURRENT_STREAMS
 
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 Caller = Callable[[grpc.Channel, float], Any]
@@ -204,3 +208,16 @@ def test_an_old_connection_is_cut_after_its_grace(echo: Serve) -> None:
         assert failed.value.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
         waiting.put(None)
         assert unary(channel)
+
+
+@pytest.mark.parametrize("most", [1, 100])
+def test_a_connection_may_have_so_many_streams(most: int, echo: Serve) -> None:
+    with echo(max_concurrent_streams=most) as server, connect(server.port) as client:
+        settings = next(f for f in client.frames() if f.kind == wire.SETTINGS and not f.flags)
+        pairs = dict(struct.iter_unpack(">HI", settings.payload))
+        assert pairs[MAX_CONCURRENT_STREAMS] == most
+
+
+def test_a_number_of_streams_that_makes_no_sense() -> None:
+    with pytest.raises(UsageError, match="--max-concurrent-streams -1"):
+        ServerSettings(max_concurrent_streams=-1).check()

@@ -23,6 +23,7 @@ def test_every_setting_has_a_flag() -> None:
         "--delay": "uniform:5ms..20ms", "--fail-rate": "0.5", "--fail-code": "internal", "--seed": "3",
         "--max-message-size": "5", "--workers": "6", "--grace": "7s", "--engine": "fast",
         "--pods": "8", "--pods-on": "addresses", "--fail-how": "after-message", "--faults": "f.json",
+        "--max-concurrent-streams": "9",
     }  # fmt: skip
     argv = [word for flag in flags.items() for word in flag]
     settings = settings_from_args(argv, {})
@@ -44,6 +45,7 @@ def test_every_setting_has_a_flag() -> None:
         8,
         "addresses",
         "f.json",
+        9,
     )
     default = ServerSettings()
     assert not [f.name for f in fields(default) if getattr(settings, f.name) == getattr(default, f.name)]

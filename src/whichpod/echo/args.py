@@ -115,6 +115,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="largest payload taken; above it RESOURCE_EXHAUSTED [default: 4194304, 4 MiB]",
     )
     add(
+        "--max-concurrent-streams",
+        metavar="COUNT",
+        type=int,
+        default=0,
+        help="RPCs that a connection may have open at a time; more wait in the client "
+        "[default: 1000 with --engine fast, else no limit]",
+    )
+    add(
         "--workers",
         type=int,
         default=256,
@@ -151,6 +159,7 @@ def settings_from(given: argparse.Namespace, environ: Mapping[str, str]) -> Serv
         failure=Failure(given.fail_rate, given.fail_code.upper(), given.fail_how),
         seed=given.seed,
         max_message_bytes=given.max_message_size,
+        max_concurrent_streams=given.max_concurrent_streams,
         workers=given.workers,
         grace_s=parse_duration(given.grace, "--grace"),
         engine=given.engine or _engine(environ),

@@ -127,6 +127,8 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.message_bytes),
         ("grpc.max_send_message_length", -1),
     ]
+    if settings.max_concurrent_streams:
+        options.append(("grpc.max_concurrent_streams", settings.max_concurrent_streams))
     if settings.max_connection_age_s:
         options.append(("grpc.max_connection_age_ms", max(1, int(settings.max_connection_age_s * 1000))))
         if settings.max_connection_age_grace_s:

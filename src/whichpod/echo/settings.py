@@ -58,6 +58,10 @@ class ServerSettings:
         """Delay and failure."""
         return Faults(self.delay, self.failure)
 
+    max_concurrent_streams: int = 0
+    """RPCs that a connection may have open at a time (SETTINGS_MAX_CONCURRENT_STREAMS); 0: the engine's own
+    limit. Further ones wait in the client."""
+
     @property
     def message_bytes(self) -> int:
         """Size of the largest request taken: a tag, the length as a varint, and the payload."""
@@ -77,6 +81,11 @@ class ServerSettings:
         for option, value in (("--workers", self.workers), ("--max-message-size", self.max_message_bytes)):
             if value < 1:
                 raise UsageError(f"{option} {value} makes no sense.", fix="It takes a number above zero.")
+        if not 0 <= self.max_concurrent_streams < 2**31:
+            raise UsageError(
+                f"--max-concurrent-streams {self.max_concurrent_streams} makes no sense.",
+                fix="It takes a number above zero.",
+            )
         if self.max_message_bytes > LARGEST_BYTES:
             raise UsageError(
                 f"--max-message-size {self.max_message_bytes} is too large.",

@@ -38,7 +38,7 @@ class Hub:
         """Size of a message, in bytes, at most."""
         body = self.most + PREFIX_SIZE
         self.limits = Limits(
-            streams=STREAMS,
+            streams=settings.max_concurrent_streams or STREAMS,
             stream_window=MIB,
             connection_window=4 * MIB,
             body=body,
