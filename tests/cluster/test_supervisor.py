@@ -100,6 +100,80 @@ def test_closing_ends_everything_and_removes_the_folder() -> None:
     asyncio.run(run())
 
 
+def test_what_has_left_its_parent_ends_with_the_run() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            log = supervisor.folder / "child.log"
+            script = f"setsid sh -c 'echo $$; exec sleep 62' & until [ -s {log} ]; do sleep 0.01; done"
+            child = sh(supervisor, script)
+            assert await child.exited == 0
+            orphan = int(child.last_lines())
+            assert alive(orphan), "it is in a session of its own"
+        await eventually(lambda: not alive(orphan), "its end")
+
+    asyncio.run(run())
+
+
+def test_what_a_child_has_started_ends_with_it() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            child = sh(supervisor, "sleep 63 & echo $!; exit 4")
+            assert await child.exited == 4
+            await eventually(lambda: not alive(int(child.last_lines())), "its end")
+
+    asyncio.run(run())
+
+
+def test_a_signal_to_all_of_a_process() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            child = sh(supervisor, "trap 'echo I heard' TERM; sleep 64 & echo $!; wait; wait; echo done")
+            await eventually(lambda: child.last_lines(), "the grandchild's pid")
+            grandchild = int(child.last_lines())
+            child.signal(signal.SIGTERM)
+            await eventually(lambda: "I heard" in child.last_lines(), "the shell's word")
+            assert alive(grandchild)
+            child.signal(signal.SIGTERM, all_of_it=True)
+            assert await child.exited == 0
+            assert not alive(grandchild)
+
+    asyncio.run(run())
+
+
+def test_a_child_with_the_descriptors_that_it_is_given() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            (stdin, to), (out, stdout) = os.pipe(), os.pipe()
+            argv = ["/bin/sh", "-c", "read x; echo got $x; echo err $x >&2"]
+            child = supervisor.exec("c", argv, title="c", env={}, descriptors=(stdin, stdout, stdout))
+            for fd in (stdin, stdout):
+                os.close(fd)
+            os.write(to, b"this\n")
+            assert await child.exited == 0
+            assert os.read(out, 100) == b"got this\nerr this\n"
+            assert os.read(out, 1) == b"", "nobody else holds the other end"
+            for fd in (to, out):
+                os.close(fd)
+            assert not child.log.exists()
+
+    asyncio.run(run())
+
+
+def test_a_child_with_a_terminal_of_its_own() -> None:
+    async def run() -> None:
+        async with supervised() as supervisor:
+            ours, theirs = os.openpty()
+            argv = ["/bin/sh", "-c", "echo hello >/dev/tty; read x; echo not reached"]
+            child = supervisor.exec("c", argv, title="c", env={}, descriptors=[theirs] * 3, terminal=True)
+            os.close(theirs)
+            assert os.read(ours, 100) == b"hello\r\n"
+            os.write(ours, b"\x03")  # Ctrl-C
+            assert await child.exited == -signal.SIGINT
+            os.close(ours)
+
+    asyncio.run(run())
+
+
 def test_killing_the_zygote_ends_its_children_and_is_noticed() -> None:
     async def run() -> None:
         async with supervised() as supervisor:

@@ -42,10 +42,10 @@ class Process:
         """The exit status, negative for a signal. Cancelled when the lab ends first."""
         self.on_line: Callable[[str], None] | None = None
 
-    def signal(self, number: int) -> None:
-        """Sends a signal; none where it has ended."""
+    def signal(self, number: int, *, all_of_it: bool = False) -> None:
+        """Sends a signal; none where it has ended. `all_of_it`: to the processes that it has started too."""
         if not self.exited.done():
-            self._supervisor.send(op="signal", name=self.name, signal=number)
+            self._supervisor.send(op="signal", name=self.name, signal=number, all=all_of_it)
 
     def last_lines(self, most: int = _LAST_LINES) -> str:
         """What it wrote last, at most that many lines; empty where it wrote nothing."""
@@ -86,10 +86,17 @@ class Process:
 class Supervisor:
     """A zygote and the processes that it has started. Use `start`, and `close` when done."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], errors: IO[bytes], control: socket.socket) -> None:
+    def __init__(
+        self,
+        popen: subprocess.Popen[bytes],
+        errors: IO[bytes],
+        control: socket.socket,
+        descriptors: socket.socket,
+    ) -> None:
         self._popen = popen
         self._errors = errors
         self._control = control
+        self._descriptors = descriptors
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._processes: dict[str, Process] = {}
@@ -114,6 +121,7 @@ class Supervisor:
         after the marker. Raises LabError.
         """
         ours, theirs = socket.socketpair()
+        descriptors, their_descriptors = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         errors = tempfile.TemporaryFile()  # noqa: SIM115  # without a name, so it can't stay behind
         try:
             popen = subprocess.Popen(  # noqa: ASYNC220
@@ -122,11 +130,11 @@ class Supervisor:
                     "-P",
                     "-m",
                     module,
-                    str(theirs.fileno()),
+                    f"{theirs.fileno()},{their_descriptors.fileno()}",
                     marker,
                     *(str(e.fileno()) for e in extra),
                 ],
-                pass_fds=[theirs.fileno(), *(e.fileno() for e in extra)],
+                pass_fds=[s.fileno() for s in (theirs, their_descriptors, *extra)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -134,13 +142,15 @@ class Supervisor:
                 env=_environment(),
             )
         except OSError as e:
-            ours.close()
-            errors.close()
+            for made in (ours, descriptors, errors):
+                made.close()
             raise LabError(f"The lab's first process can't be started: {e.strerror}.") from None
         finally:
             theirs.close()
+            their_descriptors.close()
         ours.setblocking(False)
-        self = cls(popen, errors, ours)
+        descriptors.setblocking(False)
+        self = cls(popen, errors, ours, descriptors)
         try:
             async with asyncio.timeout(_HELLO_S):
                 reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
@@ -166,14 +176,24 @@ class Supervisor:
         env: Mapping[str, str],
         cwd: Path | None = None,
         network: str = "",
+        descriptors: Sequence[int] = (),
+        terminal: bool = False,
     ) -> Process:
         """Starts a program: `argv[0]` is its absolute path. Its output goes to a log in the lab's folder.
 
-        `network` names the network that it is to live in; empty: the zygote's own.
+        `network` names the network that it is to live in; empty: the zygote's own. `descriptors` are its
+        stdin, stdout and stderr, where they are given; with `terminal` they are one that is to be its own.
+        Raises LabError where they can't be handed over.
         """
+        if descriptors:
+            try:
+                socket.send_fds(self._descriptors, [b"+"], list(descriptors))
+            except OSError as e:
+                raise LabError(f"The {title} can't be given its input and output: {e.strerror}.") from None
         return self._start(
-            name, title, op="exec", argv=list(argv), env=env, cwd=str(cwd) if cwd else None, network=network
-        )
+            name, title, op="exec", argv=list(argv), env=env, cwd=str(cwd) if cwd else None, network=network,
+            descriptors=bool(descriptors), terminal=terminal,
+        )  # fmt: skip
 
     def fork(
         self,
@@ -210,6 +230,9 @@ class Supervisor:
         if not self._closing:
             self.broken.set_exception(self._ended_early())
             for process in self._processes.values():
+                if process.pid:
+                    with contextlib.suppress(OSError):  # what it has started has nobody left to end it
+                        os.killpg(process.pid, signal.SIGKILL)
                 process.told({"event": "exited", "code": -signal.SIGKILL})  # PR_SET_PDEATHSIG
 
     def _ended_early(self) -> LabError:
@@ -237,6 +260,7 @@ class Supervisor:
         if self._writer:
             self._writer.close()
         self._control.close()
+        self._descriptors.close()
         try:
             # It has closed its end already, or does so as soon as it has come up and sees that ours is.
             self._popen.wait(_END_S)

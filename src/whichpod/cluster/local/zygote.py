@@ -1,14 +1,20 @@
-"""The process that all of a lab's processes descend from: `python -m whichpod.cluster.local.zygote FD`.
+"""The process that all of a lab's processes descend from.
+
+    python -m whichpod.cluster.local.zygote CONTROL,DESCRIPTORS
 
 It has one thread and never uses gRPC, so a pod can be forked from it in a millisecond with everything
 imported. It owns the lab's temporary folder and watches over its children:
 
-- FD is one end of a socket pair with the run. Its end of file means that the run is over, however that
+- CONTROL is one end of a socket pair with the run. Its end of file means that the run is over, however that
   came about: the children are killed, the folder is removed.
-- Every child dies with the zygote (PR_SET_PDEATHSIG), so nothing is left when it is killed itself.
+- Every child dies with the zygote (PR_SET_PDEATHSIG), so nothing is left when it is killed itself. What a
+  child has started goes with that child; what has left its process group comes back to the zygote as an
+  orphan (PR_SET_CHILD_SUBREAPER) and ends with it.
 
 Both directions speak JSON, an object per line. Commands are `exec`, `fork`, `signal` and `quit`; events are
-`hello` (the folder), `started`, `exited` and `line` (something that a forked child reports).
+`hello` (the folder), `started`, `exited` and `line` (something that a forked child reports). DESCRIPTORS is a
+SOCK_SEQPACKET pair: a message with three descriptors comes before an `exec` that says it has `descriptors`,
+which are to be its stdin, stdout and stderr.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ import signal
 import socket
 import sys
 import tempfile
+import termios
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -33,7 +40,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 KILL_DEADLINE_S = 5.0
 PREFIX = "whichpod-lab-"
 _YOUNG_S = 60.0
@@ -53,6 +60,9 @@ class _Child:
 class Zygote:
     """The loop that obeys commands and tells events."""
 
+    descriptors: socket.socket
+    """Set before it runs."""
+
     def __init__(self, control: socket.socket, folder: Path) -> None:
         self._control = control
         self._folder = folder
@@ -71,6 +81,7 @@ class Zygote:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         self.selector.register(self._control, selectors.EVENT_READ, self._obey)
         self.selector.register(self._wake, selectors.EVENT_READ, self._reap)
@@ -104,42 +115,47 @@ class Zygote:
                     prepare()
                     self._start(command, os.pipe())
                 case "signal":
-                    self._signal(command["name"], command["signal"])
+                    self._signal(command["name"], command["signal"], os.killpg if command["all"] else os.kill)
                 case "quit":
                     raise RunIsOver
 
     def _start(self, command: dict[str, Any], report: tuple[int, int] | None = None) -> None:
         name = command["name"]
         ours, theirs = report or (None, None)
+        given = socket.recv_fds(self.descriptors, 1, 3)[1] if command.get("descriptors") else []
         pid = os.fork()
         if pid == 0:
-            self._become(command, ours, theirs)
-        if theirs is not None:
-            os.close(theirs)
+            self._become(command, ours, theirs, given)
+        for fd in (*given, *([] if theirs is None else [theirs])):
+            os.close(fd)
         child = self._children[pid] = _Child(name, pid, ours)
         if ours is not None:
             self.selector.register(ours, selectors.EVENT_READ, lambda: self._relay(child))
         self._tell(event="started", name=name, pid=pid)
 
-    def _signal(self, name: str, number: int) -> None:
+    def _signal(self, name: str, number: int, kill: Callable[[int, int], None]) -> None:
         for child in self._children.values():
             if child.name == name:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(child.pid, number)
+                    kill(child.pid, number)
 
     # In the child
 
-    def _become(self, command: dict[str, Any], read: int | None, report: int | None) -> NoReturn:
+    def _become(
+        self, command: dict[str, Any], read: int | None, report: int | None, given: list[int]
+    ) -> NoReturn:
         code = _CANNOT_START
         try:
             self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != self._pid:  # it died before the line above took effect
                 os._exit(_CANNOT_START)
-            os.setpgid(0, 0)
+            os.setsid() if command.get("terminal") else os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
-            self._redirect(command["log"])
+            _redirect(given or _logged(command["log"]))
+            if command.get("terminal"):
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
             self._close_ours(read)
             self.settle(command)
             os.environ.clear()
@@ -160,19 +176,11 @@ class Zygote:
     def settle(self, command: Mapping[str, Any]) -> None:
         """In a child, before it becomes what the command says: moves where that is to run."""
 
-    def _redirect(self, log: str) -> None:
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(nothing, 0)
-        os.dup2(written, 1)
-        os.dup2(written, 2)
-        os.close(nothing)
-        os.close(written)
-
     def _close_ours(self, read: int | None) -> None:
         # The control socket in a child's hands would hide the zygote's end from the run.
         self.selector.close()
         self._control.close()
+        self.descriptors.close()
         for fd in (self._wake, self._wake_in, read, *(c.report for c in self._children.values())):
             if fd is not None:
                 os.close(fd)
@@ -221,7 +229,11 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            child = self._children.pop(pid)
+            child = self._children.pop(pid, None)
+            if child is None:  # an orphan's end is nobody's news
+                continue
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)  # as a container's processes go with its first one
             while child.report is not None:  # what it said last comes before its end
                 self._relay(child)
             self._tell(event="exited", name=child.name, code=os.waitstatus_to_exitcode(status))
@@ -229,19 +241,40 @@ class Zygote:
     # The end
 
     def _leave_nothing(self) -> None:
-        deadline = time.monotonic() + KILL_DEADLINE_S
-        for pid in self._children:
-            for kill in (os.killpg, os.kill):  # its group has the children that it may have started
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    kill(pid, signal.SIGKILL)
-        while self._children and time.monotonic() < deadline:
+        deadline, killed = time.monotonic() + KILL_DEADLINE_S, set[int]()
+        while time.monotonic() < deadline:
+            # Those whose parents end first become ours meanwhile.
+            for pid in {*self._children, *_own_children()} - killed:
+                killed.add(pid)
+                for kill in (os.killpg, os.kill):  # its group has the children that it may have started
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        kill(pid, signal.SIGKILL)
             try:
-                pid, _ = os.waitpid(-1, 0)
+                os.waitpid(-1, 0)
             except ChildProcessError:
                 break
-            self._children.pop(pid, None)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._control.close()
+
+
+def _logged(log: str) -> list[int]:
+    """Descriptors for a process whose output goes to a file."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    return [nothing, written, os.dup(written)]
+
+
+def _redirect(descriptors: list[int]) -> None:
+    for target, fd in enumerate(descriptors):
+        os.dup2(fd, target)
+        os.close(fd)
+
+
+def _own_children() -> set[int]:
+    """Our children's ids, orphans that became ours included; none where the kernel doesn't list them."""
+    with contextlib.suppress(OSError):
+        return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
+    return set()
 
 
 class RunIsOver(Exception):  # noqa: N818
@@ -289,13 +322,16 @@ def sweep(where: Path) -> None:
 
 
 def main(make: Callable[[socket.socket, Path], Zygote] = Zygote) -> None:
-    """Runs a zygote on the socket whose number is the first argument."""
+    """Runs a zygote on the sockets whose numbers are the first argument."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    control = socket.socket(fileno=int(sys.argv[1]))
-    control.set_inheritable(False)
-    make(control, new_folder()).run()
+    control, descriptors = (socket.socket(fileno=int(number)) for number in sys.argv[1].split(","))
+    for own in (control, descriptors):
+        own.set_inheritable(False)
+    zygote = make(control, new_folder())
+    zygote.descriptors = descriptors
+    zygote.run()
     os._exit(0)  # what Python would tidy up now, the kernel does faster
 
 
