@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from whichpod.cli.main import run
+from whichpod.cluster.loopback import LoopbackCluster
 
 TINY = [
     "bench", "--matrix", "--quick", "--duration", "300ms", "--rate", "50", "--pods", "2", "--streams", "3",
@@ -66,6 +67,13 @@ def test_what_can_not_be_measured_is_refused(
     assert said in capsys.readouterr().err
 
 
+@pytest.fixture
+def no_mutual_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster in which one row can't be measured."""
+    monkeypatch.setattr(LoopbackCluster, "mutual_tls", False)
+
+
+@pytest.mark.usefixtures("no_mutual_tls")
 def test_reports_and_json_and_a_skipped_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "new" / "reports"
     code = run([*TINY, "--only", "direct", "--only", "istio-mtls", "--json", "--report", str(folder)])
@@ -80,6 +88,7 @@ def test_reports_and_json_and_a_skipped_row(tmp_path: Path, capsys: pytest.Captu
     assert "bench-matrix.json" in err
 
 
+@pytest.mark.usefixtures("no_mutual_tls")
 def test_a_table_of_which_nothing_ran_is_inconclusive(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*TINY, "--only", "istio-mtls"]) == 3
     assert "istio-mtls: skipped" in capsys.readouterr().out

@@ -71,6 +71,16 @@ spec:
 """
 
 
+def policy(mode: str) -> str:
+    """A PeerAuthentication of the namespace."""
+    return f"""
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {{name: default}}
+spec: {{mtls: {{mode: {mode}}}}}
+"""
+
+
 def config_map(name: str, key: str, text: str) -> str:
     """A ConfigMap with one file."""
     indented = "\n".join(f"    {line}" for line in text.splitlines())

@@ -190,6 +190,14 @@ def test_sidecars_give_each_pod_the_same_number(meshed: Running) -> None:
         assert report.target.known == PODS
 
 
+def test_sidecars_speak_mutual_tls_to_one_another(meshed: Running) -> None:
+    meshed.probe(Client("echo", meshed=True))
+    answer = meshed.runner.run(meshed.lab.sidecar("client", "/stats?format=json"))
+    stats = {s["name"]: s["value"] for s in json.loads(answer)["stats"] if "name" in s}
+    cluster = "cluster.outbound|50051||echo.default.svc.cluster.local"
+    assert stats[f"{cluster}.ssl.handshake"] == stats[f"{cluster}.upstream_cx_total"] >= 3
+
+
 def test_a_tcp_port_pins_the_connection(meshed: Running) -> None:
     assert counts(meshed.probe(Client("pinned", meshed=True))) == [30]
 

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from tests.cluster.manifests import bundle, deployment, service
+from tests.cluster.manifests import bundle, deployment, policy, service
 from whichpod.cluster.local import binaries, needs
+from whichpod.cluster.loopback import LoopbackCluster
 from whichpod.cluster.protocol import Client, Via
 
 ECHO = (deployment(), service(), service("direct", headless=True))
@@ -51,6 +52,38 @@ def test_without_the_xds_types(monkeypatch: pytest.MonkeyPatch) -> None:
     why = needs.missing(bundle(*ECHO), Client("echo", via=Via.XDS))
     assert why
     assert "whichpod[lab]" in why
+
+
+def test_without_what_makes_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "cryptography" else found(n))
+    assert needs.missing(bundle(*ECHO), Client("echo")) is None
+    for why in (
+        needs.missing(bundle(*ECHO), Client("echo", meshed=True)),
+        needs.missing(bundle(deployment(sidecar=True)), POD),
+    ):
+        assert "The certificates of sidecars" in str(why)
+
+
+@pytest.mark.parametrize(
+    ("mode", "sidecar", "client", "missing"),
+    [
+        ("STRICT", True, Client("direct", meshed=True), True),
+        ("STRICT", True, Client("direct"), False),
+        ("STRICT", True, Client("echo", meshed=True), False),
+        ("STRICT", False, Client("direct", meshed=True), False),
+        ("PERMISSIVE", True, Client("direct", meshed=True), False),
+        ("STRICT", True, Client("nobody", meshed=True), False),
+    ],
+)
+def test_a_sidecar_would_have_to_be_on_the_way_to_a_headless_service(
+    mode: str, sidecar: bool, client: Client, missing: bool
+) -> None:
+    what = bundle(deployment(sidecar=sidecar), service(), service("direct", headless=True), policy(mode))
+    why = LoopbackCluster().missing(what, client)
+    assert (
+        ("does not lead through its sidecar" in why) if missing and why else (missing, why) == (False, None)
+    )
 
 
 def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,11 @@ def test_every_row_has_as_many_connections_and_pods(configuration: Configuration
     assert configuration.reached.via is not Via.XDS
 
 
+def test_sidecars_are_measured_with_mutual_tls_and_without() -> None:
+    modes = {c.name: [p.mode for p in c.bundle(SETTINGS).peer_authentications] for c in CONFIGURATIONS}
+    assert {name: found for name, found in modes.items() if found} == {"istio": ["DISABLE"]}
+
+
 def test_edge_proxies_are_dialled_past_the_stand_in_for_kube_proxy() -> None:
     for configuration in chosen(["edge-*"], []):
         assert configuration.reached.via is Via.POD

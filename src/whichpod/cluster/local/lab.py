@@ -108,7 +108,7 @@ class LocalLab:
     async def apply(self, bundle: Bundle) -> None:
         """Other manifests hold; see the protocol."""
         try:
-            self._fabric.push(Registry(bundle, self._registry().endpoints))
+            self._fabric.push(Registry(bundle, self._registry().endpoints, mutual_tls=True))
         except WhichpodError:
             self._push()  # as it was
             raise
@@ -311,7 +311,7 @@ class LocalLab:
     def _registry(self) -> Registry:
         if self._known_registry is None:
             endpoints = tuple(p.endpoint() for p in self._workloads.pods)
-            self._known_registry = Registry(self.bundle, endpoints)
+            self._known_registry = Registry(self.bundle, endpoints, mutual_tls=True)
         return self._known_registry
 
     def _changed(self) -> None:

@@ -38,6 +38,8 @@ def missing(bundle: Bundle, client: Client) -> str | None:
     if control_plane or sidecars:
         if not (importlib.util.find_spec("envoy") and importlib.util.find_spec("envoy.service")):
             return str(MissingExtraError("The control plane's xDS types", "lab"))
+        if (client.meshed or sidecars) and not importlib.util.find_spec("cryptography"):
+            return str(MissingExtraError("The certificates of sidecars", "lab"))
         if client.via is not Via.XDS or sidecars:
             binary.add("envoy")
     for name in sorted(binary):

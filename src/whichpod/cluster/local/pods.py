@@ -65,11 +65,24 @@ class Pod:
         """As a person calls it."""
         return f"pod {self.name}"
 
+    @property
+    def account(self) -> tuple[str, str]:
+        """Its namespace and service account."""
+        return self.deployment.meta.namespace, self.deployment.service_account
+
     def endpoint(self) -> Endpoint:
         """What the control plane and DNS know of it."""
         d = self.deployment
         return Endpoint(
-            self.name, self.ip, d.pod_labels, d.ports(), d.meta.namespace, self.zone, ready=self.ready
+            self.name,
+            self.ip,
+            d.pod_labels,
+            d.ports(),
+            d.meta.namespace,
+            self.zone,
+            ready=self.ready,
+            meshed=self.meshed,
+            service_account=d.service_account,
         )
 
     def info(self) -> PodInfo:

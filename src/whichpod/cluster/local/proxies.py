@@ -18,12 +18,15 @@ from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.local.tasks import together
 from whichpod.mesh.ads import AdsServer
 from whichpod.mesh.bootstrap import envoy_bootstrap, proxyless_bootstrap
+from whichpod.mesh.identity import Authority, Identity
 from whichpod.mesh.proxyless import proxyless
 from whichpod.mesh.registry import Registry
 from whichpod.mesh.resources import Resources
 from whichpod.model.errors import LabError
 
 CLIENT_SIDECAR = "sidecar of the client"
+CLIENT_ACCOUNT = ("default", "default")
+"""Namespace and service account of the client."""
 PROXYLESS = "proxyless client"
 ADMIN_PORT = 15000
 """Istio's port for Envoy's administration interface, on the pod's localhost."""
@@ -53,6 +56,7 @@ class Proxies:
         self._listen = control_plane
         self._timeout_s = timeout_s
         self._ads = AdsServer()
+        self._authority: Authority | None = None
         self._starting = asyncio.Lock()
         self._nodes: dict[str, _Node] = {}
 
@@ -76,19 +80,27 @@ class Proxies:
         zone: str = "",
         fixed: bool = False,
         network: str = "",
+        account: tuple[str, str] | None = None,
+        mark: int = 0,
     ) -> None:
         """Starts an Envoy; nothing where it was started before. It gets its configuration by `push`.
 
         Its administration interface listens on `admin`, and `connect` reaches it. `fixed`: its resources
-        depend on the manifests only. `network` is where it lives.
+        depend on the manifests only. `network` is where it lives. A sidecar has the certificate of an
+        `account`: namespace and service account. `mark`: see envoy_bootstrap.
         """
         if name in self._nodes:
             return
         node = self._nodes[name] = _Node(resources, admin=admin, connect=connect, fixed=fixed)
         address = await self._control_plane()
-        bootstrap = envoy_bootstrap(name, address, f"{admin}:{ADMIN_PORT}", zone=zone)
+        identity = self._identity(*account) if account else None
+        bootstrap = envoy_bootstrap(
+            name, address, f"{admin}:{ADMIN_PORT}", zone=zone, identity=identity, mark=mark
+        )
         slug = name.replace(" ", "-")
         file = self._supervisor.folder / f"{slug}.json"
+        # A sidecar's private key is in it.
+        file.touch(mode=0o600)
         file.write_text(json.dumps(bootstrap), encoding="utf-8")
         argv = [str(binaries.find("envoy")), *complete(["-c", str(file)])]
         env = base_environment(self._supervisor.folder)
@@ -169,6 +181,11 @@ class Proxies:
         if self._ads.address:
             host, _, port = self._ads.address.rpartition(":")
             await (self._ads.start(host, int(port)) if port.isdigit() else self._ads.start(self._listen))
+
+    def _identity(self, namespace: str, service_account: str) -> Identity:
+        """From the lab's own authority, which is made with its first sidecar."""
+        self._authority = self._authority or Authority()
+        return self._authority.identity(namespace, service_account)
 
     async def _control_plane(self) -> str:
         async with self._starting:

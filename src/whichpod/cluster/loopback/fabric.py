@@ -10,7 +10,7 @@ from whichpod.cluster.local.dns.zone import Zone
 from whichpod.cluster.local.fabric import Place, Standing
 from whichpod.cluster.local.needs import needs_kube_proxy
 from whichpod.cluster.local.pods import Pod
-from whichpod.cluster.local.proxies import CLIENT_SIDECAR, PROXYLESS, Proxies, sidecar_of
+from whichpod.cluster.local.proxies import CLIENT_ACCOUNT, CLIENT_SIDECAR, PROXYLESS, Proxies, sidecar_of
 from whichpod.cluster.local.relay import Relay
 from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.loopback.addresses import Block
@@ -78,6 +78,7 @@ class LoopbackFabric:
                 admin=own,
                 zone=pod.zone,
                 fixed=True,
+                account=pod.account,
             )
 
     async def detach(self, pod: Pod) -> None:
@@ -125,6 +126,7 @@ class LoopbackFabric:
                 CLIENT_SIDECAR,
                 lambda r: outbound(r, self._intercepted),
                 admin=self._block.own(_CLIENT_ADMIN),
+                account=CLIENT_ACCOUNT,
             )
         if client.via is Via.XDS:
             await self._proxies.proxyless()
@@ -228,7 +230,10 @@ class LoopbackFabric:
                 "an Envoy TCP proxy that chooses a pod at random per connection stands for kube-proxy's NAT"
             )
         if set(started) - {KUBE_PROXY, PROXYLESS}:
-            said.append("sidecars are Envoys reached by name resolution instead of redirected connections")
+            said.append(
+                "sidecars are Envoys reached by name resolution instead of redirected connections, and their "
+                "certificates come from the lab"
+            )
         if CLIENT_SIDECAR in started or PROXYLESS in started:
             said.append("the control plane is whichpod's, which translates as istiod does")
         if self._relays:

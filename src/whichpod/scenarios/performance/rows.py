@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
@@ -32,11 +33,16 @@ class Configuration:
     every_pod: bool = False
     """Whether the client itself has the addresses of all pods."""
     mutual_tls: bool = False
+    manifest: str = ""
+    """A file beside this one whose objects are added to the scenario's."""
 
     @property
     def source(self) -> Scenario:
         """The scenario."""
-        return _scenarios()[self.scenario]
+        found = _scenarios()[self.scenario]
+        if not self.manifest:
+            return found
+        return replace(found, manifests=(*found.manifests, Path(__file__).parent / self.manifest))
 
     @property
     def reached(self) -> Client:
@@ -96,10 +102,11 @@ CONFIGURATIONS = (
         "Sidecars of the client and of every pod, ROUND_ROBIN",
         "istio",
         "Sidecars without telemetry, access logs and mutual TLS, which cost more.",
+        manifest="plain-text.yaml",
     ),
     Configuration(
         "istio-mtls",
-        "Sidecars with mutual TLS",
+        "The same with mutual TLS, as by default",
         "istio",
         "Sidecars without telemetry and access logs, which cost more.",
         mutual_tls=True,
