@@ -8,6 +8,7 @@ import pytest
 
 from whichpod.echo.args import build_parser, settings_from_args
 from whichpod.echo.faults import Delay, Failure
+from whichpod.echo.orca import LoadReport
 from whichpod.echo.settings import ServerSettings
 from whichpod.model.errors import UsageError
 
@@ -24,6 +25,7 @@ def test_every_setting_has_a_flag() -> None:
         "--max-message-size": "5", "--workers": "6", "--grace": "7s", "--engine": "fast",
         "--pods": "8", "--pods-on": "addresses", "--fail-how": "after-message", "--faults": "f.json",
         "--max-concurrent-streams": "9",
+        "--load-reports": "cpu=0.5,qps=9",
     }  # fmt: skip
     argv = [word for flag in flags.items() for word in flag]
     settings = settings_from_args(argv, {})
@@ -46,6 +48,7 @@ def test_every_setting_has_a_flag() -> None:
         "addresses",
         "f.json",
         9,
+        LoadReport(cpu=0.5, qps=9),
     )
     default = ServerSettings()
     assert not [f.name for f in fields(default) if getattr(settings, f.name) == getattr(default, f.name)]
@@ -92,6 +95,7 @@ def test_an_environment_that_names_no_port(port: str, said: str) -> None:
         ["--fail-rate", "nan"],
         ["--fail-code", "OK"],
         ["--fail-how", "loudly"],
+        ["--load-reports", "yes"],
         ["--port", "-1"],
         ["--engine", "slow"],
         ["--pods", "2"],

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from whichpod.echo.faults import HOWS, Failure, parse_delay
+from whichpod.echo.orca import parse_reports
 from whichpod.echo.settings import ENGINES, ServerSettings
 from whichpod.model.errors import UsageError
 from whichpod.model.units import parse_duration
@@ -22,6 +23,7 @@ Examples:
   whichpod serve --delay uniform:5ms..20ms --fail-rate 0.1 --fail-code UNAVAILABLE
   whichpod serve --fail-rate 1 --fail-how after-headers
   whichpod serve --faults faults.json    # {"delay": "100ms"}; kill -HUP has it read again
+  whichpod serve --load-reports auto     # for weighted_round_robin
   whichpod serve --engine fast --port 20000 --pods 100
   whichpod serve --engine fast --host 127.0.1.1 --pods 1000 --pods-on addresses
   whichpod serve --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
@@ -98,6 +100,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="JSON with delay, fail_rate, fail_code, fail_how, and the same by pod under pods; SIGHUP has it "
         "read again [default: WHICHPOD_FAULTS]",
     )
+    add(
+        "--load-reports",
+        metavar="WHAT",
+        default="off",
+        help="say in trailers (ORCA) what the server's load is: auto, as measured, or always the same, like "
+        "utilization=0.5,qps=100, of utilization, qps, eps, cpu and mem [default: off]",
+    )
     add("--seed", type=int, default=0, help="repeat the same delays and failures [default: fresh ones]")
     add("--tls-cert", metavar="FILE", default="", help="PEM certificate chain: turns TLS on")
     add("--tls-key", metavar="FILE", default="", help="PEM key of it, without a password")
@@ -126,7 +135,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--workers",
         type=int,
         default=256,
-        help="RPCs served at a time, a stream counts as one; more wait [default: 256]",
+        help="RPCs served at a time, a stream counts as one; more wait. The fast engine takes any number; "
+        "for --load-reports this is what is full [default: 256]",
     )
     add(
         "--grace",
@@ -165,6 +175,7 @@ def settings_from(given: argparse.Namespace, environ: Mapping[str, str]) -> Serv
         engine=given.engine or _engine(environ),
         pods=given.pods,
         pods_on=given.pods_on,
+        load_reports=parse_reports(given.load_reports),
         faults_file=environ.get("WHICHPOD_FAULTS", "") if given.faults is None else given.faults,
     )
     settings.check()

@@ -10,10 +10,11 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from whichpod.echo.call import Call
+from whichpod.echo.call import Call, Metadata, Says
 from whichpod.echo.connections import Connections
 from whichpod.echo.identity import Identity
 from whichpod.echo.names import MOST_MESSAGES, POD_KEY, SERVER_ID_KEY, SERVICE
+from whichpod.echo.orca import TRAILER, Load, LoadReport
 from whichpod.echo.settings import ServerSettings
 from whichpod.echo.v1 import echo_pb2
 
@@ -25,7 +26,7 @@ class EchoService:
     """Answers with who answered, after the delay and the failures that the settings ask for."""
 
     def __init__(self, identity: Identity, settings: ServerSettings, connections: Connections) -> None:
-        self._server = echo_pb2.Server(
+        server = echo_pb2.Server(
             id=identity.server_id,
             pod=identity.pod,
             pod_ip=identity.pod_ip,
@@ -40,7 +41,11 @@ class EchoService:
         self._lock = threading.Lock()
         self._held: threading.Event | None = None
         named = ((SERVER_ID_KEY, identity.server_id), (POD_KEY, identity.pod))
-        self._trailers = tuple((key, _ascii(value)) for key, value in named if value)
+        who: Metadata = tuple((key, _ascii(value)) for key, value in named if value)
+        reports = settings.load_reports
+        fixed = reports.encode() if isinstance(reports, LoadReport) else b""
+        load = Load(settings.workers) if reports == "auto" else None
+        self._says = Says(server, who, (*who, (TRAILER, fixed)) if fixed else who, load)
 
     def hold(self) -> None:
         """Holds back the ends of RPCs, until `release`."""
@@ -113,7 +118,7 @@ class EchoService:
 
     def _begin(self, context: grpc.ServicerContext) -> Call:
         """Counts the RPC, and delays or fails it."""
-        call = Call(context, self._server, self.connections.count(context.peer()), self._trailers)
+        call = Call(context, self._says, self.connections.count(context.peer()))
         # Both at once: what other RPCs draw meanwhile must not depend on how long this one waits.
         with self._lock:
             faults = self.faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from whichpod.echo.faults import Delay, Failure, Faults
+from whichpod.echo.orca import Reports
 from whichpod.model.errors import UsageError
 
 LONGEST_S = 7 * 86_400.0
@@ -52,15 +53,16 @@ class ServerSettings:
     """What sets them apart: consecutive `ports`, or consecutive `addresses` from `host` on."""
     faults_file: str = ""
     """JSON that changes delay and failure while the server runs (`faultfile`); empty: none."""
+    max_concurrent_streams: int = 0
+    """RPCs that a connection may have open at a time (SETTINGS_MAX_CONCURRENT_STREAMS); 0: the engine's own
+    limit. Further ones wait in the client."""
+    load_reports: Reports = "off"
+    """What is said of the server's load in trailers."""
 
     @property
     def faults(self) -> Faults:
         """Delay and failure."""
         return Faults(self.delay, self.failure)
-
-    max_concurrent_streams: int = 0
-    """RPCs that a connection may have open at a time (SETTINGS_MAX_CONCURRENT_STREAMS); 0: the engine's own
-    limit. Further ones wait in the client."""
 
     @property
     def message_bytes(self) -> int:

@@ -12,7 +12,7 @@ NEVER_INDEXED = frozenset((b"authorization", b"proxy-authorization", b"cookie", 
 """Secrets, which must not be guessable through the table's size (RFC 7541, section 7.1.3)."""
 VARYING = frozenset((
     b"grpc-timeout", b"grpc-message", b"grpc-status-details-bin", b"content-length", b"date", b"traceparent",
-    b"x-request-id",
+    b"x-request-id", b"endpoint-load-metrics-bin",
 ))  # fmt: skip
 """Not worth a place in the table: the next one differs."""
 CACHED_LISTS = 512

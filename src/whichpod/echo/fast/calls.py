@@ -27,7 +27,7 @@ TOO_MUCH_OWED, INJECTED = "too many answers wait to be read", "injected failure"
 class Call(ABC):
     """An RPC that isn't over when it has been read."""
 
-    __slots__ = ("_due", "_failure", "_timer", "conn", "number", "over", "route", "stream")
+    __slots__ = ("_due", "_failure", "_rpc", "_timer", "conn", "number", "over", "route", "stream")
 
     def __init__(self, conn: Conn, stream: Stream, route: Route) -> None:
         self.conn, self.stream, self.route = conn, stream, route
@@ -35,6 +35,7 @@ class Call(ABC):
         """The how-manieth echo on its connection this is."""
         self.over = False
         self._failure: Failure | None = None
+        self._rpc: object = None
         self._timer: Timer | None = None
         self._due = None if route.deadline_ns is None else conn.loop.now + route.deadline_ns
         stream.token = self
@@ -44,6 +45,9 @@ class Call(ABC):
         conn = self.conn
         conn.answers.calls = self.number = conn.answers.calls + 1
         # Both at once: what other RPCs draw meanwhile must not depend on how long this one waits.
+        load = conn.pod.load
+        if load is not None:
+            self._rpc = load.begin(conn.loop.now)
         delay, self._failure = conn.pod.delay_ns(), conn.pod.failure()
         if not delay:
             self._go()
@@ -76,9 +80,16 @@ class Call(ABC):
     def cancel(self) -> None:
         """It is over, whoever ended it."""
         self.over = True
+        self.account()
         if self._timer is not None:
             self._timer.cancel()
         self.conn.release(self)
+
+    def account(self, *, failed: bool = False) -> None:
+        """It is over, as far as the server's load goes."""
+        load = self.conn.pod.load
+        if load is not None:
+            load.end(self._rpc, failed=failed)
 
     def say(self, data: bytes) -> None:
         """Sends messages."""
@@ -90,6 +101,7 @@ class Call(ABC):
     def end(self, code: GrpcCode, message: str = "") -> None:
         """Ends it with a status."""
         if not self.over:
+            self.account(failed=code is not GrpcCode.OK)
             self.cancel()
             self.conn.end(self.stream, self.route, code, message)
 
@@ -147,7 +159,8 @@ class Unary(Call):
             self.say(reply)
             self.conclude()
             return
-        conn.core.respond(self.stream, conn.pod.reply, reply)
+        self.account()
+        conn.core.respond(self.stream, conn.pod.well(), reply)
         # What the client's window holds up ends with the deadline all the same.
         if self._due is None or not conn.core.backlog(self.stream):
             self.cancel()

@@ -9,13 +9,14 @@ from whichpod.echo import names
 from whichpod.echo.fast.codec import server_field
 from whichpod.echo.faults import Failure, Faults
 from whichpod.echo.identity import Identity
+from whichpod.echo.orca import TRAILER, Load, LoadReport
 from whichpod.echo.settings import ServerSettings
 from whichpod.wire import Block, Reply
 from whichpod.wire.codes import GrpcCode
 from whichpod.wire.encoder import Fields
 from whichpod.wire.grpc import HEAD, request_fault
 from whichpod.wire.messages import ENCODINGS, IDENTITY
-from whichpod.wire.status import trailers
+from whichpod.wire.status import encode_binary, trailers
 from whichpod.wire.table import Pair
 from whichpod.wire.timeout import decode_timeout
 
@@ -30,6 +31,7 @@ SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 """HealthCheckResponse.ServingStatus."""
 START: Fields = (*HEAD, (b"grpc-accept-encoding", b", ".join((IDENTITY, *reversed(ENCODINGS)))))
 """What every reply starts with."""
+REPORT = TRAILER.encode()
 OK = trailers(GrpcCode.OK)
 
 
@@ -66,8 +68,11 @@ class Pod:
         self.server = server_field(identity)
         """The field of an EchoReply that says who it is."""
         self._faults = faults
-        self.calm = faults.calm
-        """Neither delays nor failures."""
+        reports = settings.load_reports
+        self.load = Load(settings.workers) if reports == "auto" else None
+        """Its load where that is measured."""
+        self.calm = self._is_calm()
+        """Echoes need no second look: neither delays nor failures, and nothing is measured."""
         self.connections = 0
         """Made so far, for their ids."""
         self.status = SERVING
@@ -80,8 +85,10 @@ class Pod:
         self._named: tuple[Pair, ...] = tuple((k.encode(), _ascii(v)) for k, v in named if v)
         self.head: Fields = (*START, *self._named)
         """Header fields that say who fails."""
-        self.reply = Reply(START, (*OK, *self._named))
-        """To an echo that went well."""
+        self._reported = reports.encode() if isinstance(reports, LoadReport) else b""
+        self._trailers = self._with_report()
+        self.reply = Reply(START, (*OK, *self._trailers))
+        """To an echo that went well, as far as nothing is measured."""
 
     def route(self, head: Block) -> Route:
         """What a request asks for."""
@@ -94,7 +101,8 @@ class Pod:
         """Injects these faults into the RPCs that begin from now on. Says whether that is a change; then
         connections must `look_again`."""
         changed = faults != self._faults
-        self._faults, self.calm = faults, faults.calm
+        self._faults = faults
+        self.calm = self._is_calm()
         return changed
 
     def delay_ns(self) -> int:
@@ -109,7 +117,29 @@ class Pod:
 
     def ending(self, route: Route, code: GrpcCode, message: str = "") -> Fields:
         """Trailers that say a status."""
-        return (*trailers(code, message), *(self._named if route.named else ()))
+        return (*trailers(code, message), *(self._told() if route.named else ()))
+
+    def well(self) -> Reply:
+        """The reply to an echo that went well."""
+        self._told()
+        return self.reply
+
+    def _told(self) -> tuple[Pair, ...]:
+        """Trailers that say who it is, and its load."""
+        if self.load is not None:
+            reported = self.load.report()
+            if reported != self._reported:
+                self._reported = reported
+                self._trailers = self._with_report()
+                self.reply = Reply(START, (*OK, *self._trailers))
+        return self._trailers
+
+    def _with_report(self) -> tuple[Pair, ...]:
+        report = ((REPORT, encode_binary(self._reported)),) if self._reported else ()
+        return (*self._named, *report)
+
+    def _is_calm(self) -> bool:
+        return self.load is None and self._faults.calm
 
     def health(self, service: str) -> int:
         """The status of a service; the empty one is the whole server."""
