@@ -33,6 +33,8 @@ whichpod matrix --skip edge-caddy --pods 10 --requests 200
 
 whichpod matrix --report reports --json > matrix.json
 
+whichpod matrix --dynamic --only 'scale*' --only 'kill/istio*' --report reports
+
 whichpod matrix --cluster kubernetes --context kind-kind --image registry.example/whichpod:1"""
 
 
@@ -44,7 +46,17 @@ def main(argv: list[str]) -> int:
 def matrix(
     *,
     list_rows: Annotated[bool, typer.Option("--list", help="List the rows and end.")] = False,
-    only: Annotated[list[str] | None, typer.Option(help="Run just this row; a glob, repeatable.")] = None,
+    dynamic: Annotated[
+        bool,
+        typer.Option("--dynamic", help="Scenarios in time instead: pods come, go, slow down and fail."),
+    ] = False,
+    at_once: Annotated[
+        int | None, typer.Option(help="With --dynamic: scenarios that run at a time [default: 3].")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Run just this row; with --dynamic SCENARIO or SCENARIO/PATH; a glob, repeatable."),
+    ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="Leave this row out; a glob, repeatable.")] = None,
     pods: Annotated[int | None, typer.Option(help="Pods behind the Service [default: 5].")] = None,
     requests: Annotated[
@@ -66,7 +78,7 @@ def matrix(
     ] = "",
     report: Annotated[
         Path | None,
-        typer.Option(help="Write matrix.json, matrix.md and matrix.xml (JUnit) into this folder."),
+        typer.Option(help="Write the report into this folder: as JSON, Markdown, JUnit XML and HTML."),
     ] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every row's distribution.")] = False,
     json: Json = False,
@@ -74,6 +86,22 @@ def matrix(
     """Run every configuration side by side: with the real proxies and no cluster, or in a cluster."""
     access = Access(kubeconfig, context, namespace, image, pull_policy, keep)
     access.check(cluster)
+    if dynamic:
+        from whichpod.cli.dynamic import Asked, run_cells
+
+        for option, value in (("--pods", pods), ("--requests", requests)):
+            if value is not None:
+                raise UsageError(f"{option} means nothing with --dynamic.", fix="Its scenarios say how many.")
+        return run_cells(
+            Asked(scenarios, only or [], skip or [], at_once, engine, ready_timeout, list_rows),
+            cluster,
+            access,
+            report=report,
+            json=json,
+            verbose=verbose,
+        )
+    if at_once is not None:
+        raise UsageError("--at-once belongs to --dynamic.", fix="Rows of the matrix run one after another.")
     for option, value in (("--pods", pods), ("--requests", requests)):
         if value is not None and value < 1:
             raise UsageError(f"{option} {value} makes no sense.", fix="It takes a number above zero.")

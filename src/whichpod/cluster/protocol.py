@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Service
 from whichpod.model.errors import LabError, UsageError
+from whichpod.model.events import LabEvent as LabEvent
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 from whichpod.model.usage import Usage
@@ -94,24 +94,6 @@ class PodInfo:
     meshed: bool = False
     node: str = ""
     zone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LabEvent:
-    """Something that happened to a pod, or was done to the lab."""
-
-    at_ns: int
-    """By the monotonic clock, which all processes of a machine share."""
-    kind: str
-    """`created`, `ready`, `unready`, `died`, `restarted`, `ending`, `gone`, or what was done: `scale`."""
-    what: str
-    """The pod, the Deployment, the part."""
-    detail: str = ""
-
-    @classmethod
-    def now(cls, kind: str, what: str, detail: str = "") -> LabEvent:
-        """An event of this moment."""
-        return cls(time.monotonic_ns(), kind, what, detail)
 
 
 @dataclass(frozen=True, slots=True)

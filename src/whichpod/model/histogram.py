@@ -105,6 +105,10 @@ class Histogram:
         for index in sorted(self._counts):
             yield bucket_top(index), self._counts[index]
 
+    def counts(self) -> dict[str, int]:
+        """The count of every bucket in use, by its index, as JSON has it."""
+        return {str(i): n for i, n in sorted(self._counts.items())}
+
     def to_json(self) -> dict[str, object]:
         """The exact content; `buckets` maps a bucket's index to its count."""
         return {
@@ -113,7 +117,7 @@ class Histogram:
             "total": self.total,
             "minimum": self.minimum,
             "maximum": self.maximum,
-            "buckets": {str(i): n for i, n in sorted(self._counts.items())},
+            "buckets": self.counts(),
         }
 
     @classmethod

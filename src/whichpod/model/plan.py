@@ -77,6 +77,10 @@ class Plan:
     warmup: int = 0
     """RPCs sent first, tagged as warm-up and not judged."""
     metadata: tuple[tuple[str, str], ...] = ()
+    channel_options: tuple[tuple[str, int | str], ...] = ()
+    """Arguments of the client's channels, as gRPC names them: ("grpc.keepalive_time_ms", 1000)."""
+    timeline_s: float = 0.0
+    """Seconds per interval of the report's timeline; 0: it has none."""
     warmup_s: float = 0.0
     """Load only: how long RPCs are sent first that count nowhere."""
     arrivals: Arrivals = Arrivals.CONSTANT
@@ -114,6 +118,7 @@ class Plan:
                 raise UsageError(f"{option} {value:g} makes no sense.", fix="It takes a number above zero.")
         for option, value in {
             "--payload-size": self.payload_size, "--warmup": self.warmup, "--warmup ": self.warmup_s,
+            "The timeline's interval": self.timeline_s,
         }.items():  # fmt: skip
             if not 0 <= value < math.inf:
                 raise UsageError(f"{option.strip()} {value:g} makes no sense.", fix="It takes zero or more.")

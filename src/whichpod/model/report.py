@@ -12,6 +12,7 @@ from whichpod.model.expectation import Expectation
 from whichpod.model.plan import Plan
 from whichpod.model.tally import Tally
 from whichpod.model.target import Target
+from whichpod.model.timeline import Timeline
 from whichpod.model.verdict import Diagnosis, Verdict
 
 SCHEMA_VERSION = 1
@@ -112,6 +113,8 @@ class Report:
     tool: Literal["probe", "bench", "watch"] = "probe"
     """What ran it: real gRPC channels, the load engine, or nothing: others' traffic was counted."""
     thresholds: tuple[ThresholdResult, ...] = ()
+    timeline: Timeline | None = None
+    """What was answered over time, where the plan asked for it."""
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -51,4 +51,4 @@ def _options(target: Target, plan: Plan) -> Options:
         options.append(("grpc.default_authority", target.authority))
     if target.tls and target.tls.server_name:
         options.append(("grpc.ssl_target_name_override", target.tls.server_name))
-    return options
+    return [*options, *plan.channel_options]

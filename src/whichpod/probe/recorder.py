@@ -10,6 +10,7 @@ import grpc
 from whichpod.model.errors import TargetError
 from whichpod.model.tally import OK, Observation, Phase, Tally
 from whichpod.model.target import Backend
+from whichpod.model.timeline import Timeline
 from whichpod.probe.calls import Answer
 from whichpod.probe.failures import described, target_error
 
@@ -22,12 +23,15 @@ MOST_PEERS = 100
 class Recorder:
     """The tally of a run, and what else its RPCs tell."""
 
-    def __init__(self, target: str, *, tls: bool, method: str = "") -> None:
+    def __init__(self, target: str, *, tls: bool, method: str = "", timeline_s: float = 0.0) -> None:
         self._target = target
         self._method = method
         self._tls = tls
         self._lock = threading.Lock()
         self.tally = Tally()
+        self.timeline = Timeline(round(timeline_s * 1e9)) if timeline_s else None
+        self.last = ""
+        """Who answered last."""
         self.began_ns = time.monotonic_ns()
         self.ended_ns = 0
         self.peers: dict[str, None] = {}
@@ -65,6 +69,8 @@ class Recorder:
         with self._lock:
             if not self.closed:
                 self.tally.drop()
+                if self.timeline:
+                    self.timeline.drop(time.monotonic_ns())
 
     def done(
         self,
@@ -86,7 +92,9 @@ class Recorder:
             if self.closed:
                 return
             self._alike, self.target_error = -1, None
-            self.tally.add(seen, self.began_ns)
+            self._add(seen)
+            if backend:
+                self.last = backend.label
             if answer.peer and len(self.peers) < MOST_PEERS:
                 self.peers[answer.peer] = None
 
@@ -107,7 +115,7 @@ class Recorder:
         with self._lock:
             if self.closed:
                 return
-            self.tally.add(seen, self.began_ns)
+            self._add(seen)
             self.first_error = self.first_error or described(error)
             if self._alike < 0:
                 return
@@ -116,6 +124,11 @@ class Recorder:
             self._alike = self._alike + 1 if unusable else -1
             if self._alike >= HOPELESS_AFTER:
                 self.hopeless.set()
+
+    def _add(self, seen: Observation) -> None:
+        self.tally.add(seen, self.began_ns)
+        if self.timeline:
+            self.timeline.add(seen)
 
     def counts(self) -> tuple[int, int]:
         """RPCs done and failed so far."""

@@ -52,6 +52,8 @@ class Progress:
     total: int | None
     """RPCs planned; None where the duration is."""
     elapsed_s: float
+    last: str = ""
+    """Who answered last."""
 
 
 def probe(
@@ -96,7 +98,9 @@ class _Run:
         self._giving_up = threading.Event()
         self._calls = MethodCalls(target, plan) if plan.method else Calls(plan)
         self._channels = Channels(target, plan)
-        self._recorder = Recorder(target.address, tls=target.tls is not None, method=plan.method)
+        self._recorder = Recorder(
+            target.address, tls=target.tls is not None, method=plan.method, timeline_s=plan.timeline_s
+        )
         self._sockets = SocketCensus(target.address)
         self._peers = Peers(self._sockets)
         self._lines: list[_Line] = []
@@ -259,7 +263,7 @@ class _Run:
         if self._progress:
             done, failed = self._recorder.counts()
             elapsed = (time.monotonic_ns() - self._recorder.began_ns) / 1e9
-            self._progress(Progress(done, failed, self._plan.requests, elapsed))
+            self._progress(Progress(done, failed, self._plan.requests, elapsed, self._recorder.last))
 
     def _end(self) -> None:
         """Closes everything, which cancels what is in flight, and leaves no thread behind."""
@@ -296,6 +300,7 @@ class _Run:
             started_at=started_at,
             duration_s=duration_s,
             end_reason=reason,
+            timeline=recorder.timeline,
         )
 
 

@@ -18,7 +18,7 @@ def matrix_markdown(matrix: Matrix) -> str:
     for row in matrix.rows:
         hit = f"{row.backends_hit} of {row.backends_known}" if row.backends_known else ""
         cells = (f"[{row.name}](#{row.name})", balancing(row), hit, distribution(row), MARKS[row.outcome])
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+        lines.append("| " + " | ".join(map(table_cell, cells)) + " |")
     for row in matrix.rows:
         lines += ["", f"## {row.name}", "", f"{row.title}.", "", row.why]
         if row.reason:
@@ -30,5 +30,6 @@ def matrix_markdown(matrix: Matrix) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
+def table_cell(text: str) -> str:
+    """Text as a cell of a table holds it."""
     return text.replace("|", "\\|").replace("\n", " ")

@@ -24,14 +24,22 @@ def served_by(bundle: Bundle, engine: str) -> Bundle:
     if engine == GRPCIO:
         return bundle
 
-    def served(container: Container) -> Container:
-        if container.args[:1] != ("serve",) or any(arg.startswith("--engine") for arg in container.args):
+    return with_args(bundle, ("--engine", engine), but_for="--engine")
+
+
+def with_args(bundle: Bundle, args: tuple[str, ...], *, but_for: str = "") -> Bundle:
+    """The bundle with its echo servers told more, but for those that have the option `but_for` already."""
+    if not args:
+        return bundle
+
+    def told(container: Container) -> Container:
+        if container.args[:1] != ("serve",):
             return container
-        return replace(container, args=(*container.args, "--engine", engine))
+        if but_for and any(arg.startswith(but_for) for arg in container.args):
+            return container
+        return replace(container, args=(*container.args, *args))
 
     return replace(
         bundle,
-        deployments=tuple(
-            replace(d, containers=tuple(map(served, d.containers))) for d in bundle.deployments
-        ),
+        deployments=tuple(replace(d, containers=tuple(map(told, d.containers))) for d in bundle.deployments),
     )
