@@ -44,6 +44,7 @@ def servers() -> Iterator[str]:
         (("--fail-if", "spread!=even", "--expect", "exact"), 0),
         (("--fail-if", "share.max>40%", "--fail-if", "errors>1"), 1),
         (("--backends", "3", "--fail-if", "backends<3"), 1),
+        (("--expect", "refused"), 2),
     ],
 )
 def test_the_code_says_what_came_of_it(

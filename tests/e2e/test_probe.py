@@ -54,6 +54,7 @@ def test_a_bar_per_backend_then_the_verdict(three: list[int]) -> None:
         (("--expect", "weights=echo-0:1,echo-1:1"), 1),
         (("--policy", "round_robin", "--warmup", "1", "--expect", "exact"), 0),
         (("--policy", "round_robin", "--warmup", "1", "--expect", "even", "-n", "3"), 3),
+        (("--expect", "refused"), 1),
         ((), 0),
     ],
 )

@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 
 from tests.judge.made import backend, expected, pods, tally_of, verdict
-from whichpod.judge import judge
+from whichpod.judge import judge, judged
 from whichpod.model.plan import Plan
+from whichpod.model.report import Evidence, Report
 from whichpod.model.tally import Tally
 from whichpod.model.target import Target
-from whichpod.model.verdict import Outcome
+from whichpod.model.verdict import Outcome, Verdict
 
 UNKNOWN = Target("echo:50051")
 NONE, PARTIAL, SKEWED = [50, 0, 0, 0, 0], [20, 20, 10, 0, 0], [34, 4, 4, 4, 4]
@@ -94,6 +95,46 @@ def test_nothing_done_fails_all() -> None:
         for expect in ("none", "even", "single", "at-least=1"):
             found = judge(tally, pods(5), Plan(), expected(expect, allow_failed=True))
             assert (found.balance, found.outcome) == ("inconclusive", "failed")
+
+
+def of_refused(tally: Tally) -> Verdict:
+    return judge(tally, pods(5), Plan(), expected("refused"))
+
+
+def test_refused_is_that_nobody_takes_an_rpc() -> None:
+    found = of_refused(tally_of([[]], failed={None: 5}))
+    assert (found.outcome, found.headline, found.balance) == ("passed", "refused", "inconclusive")
+    assert found.sentence == "All 5 RPCs failed with UNAVAILABLE, and none reached a server."
+    assert found.counts == dict.fromkeys((f"echo-{i}" for i in range(5)), 0)
+
+
+@pytest.mark.parametrize(
+    ("tally", "outcome", "said"),
+    [
+        (tally_of([[1]], failed={None: 4}), "failed", "1 of 5 RPCs were answered"),
+        (tally_of([EVEN]), "failed", "50 of 50 RPCs were answered"),
+        (tally_of([[]], failed={None: 4, 0: 1}), "failed", "1 RPCs were failed by a server"),
+        (tally_of([[]], failed={None: 5}, status="DEADLINE_EXCEEDED"), "failed", "DEADLINE_EXCEEDED 5"),
+        (Tally(), "inconclusive", "No RPC came to an end"),
+    ],
+)
+def test_what_is_not_refused(tally: Tally, outcome: Outcome, said: str) -> None:
+    found = of_refused(tally)
+    assert found.outcome == outcome
+    assert said in found.reasons[0]
+    assert found.headline != "refused"
+
+
+@pytest.mark.parametrize(("resolved", "outcome"), [(("10.0.0.1:50051",), "passed"), ((), "inconclusive")])
+def test_only_who_was_found_can_have_refused(resolved: tuple[str, ...], outcome: Outcome) -> None:
+    evidence = Evidence(resolved=resolved, first_error="UNAVAILABLE: Socket closed")
+    report = Report(pods(2), Plan(), tally_of([[]], failed={None: 5}), evidence=evidence)
+    found = judged(report, expected("refused"))
+    assert found.verdict is not None
+    assert found.verdict.outcome == outcome
+    assert (found.diagnosis is None) is (outcome == "passed")
+    said = "Socket closed" if resolved else "had no address"
+    assert any(said in reason for reason in found.verdict.reasons)
 
 
 def test_a_saturated_client_spoils_open_loop_only() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from whichpod.model.plan import Plan
 from whichpod.model.report import Matrix
 from whichpod.probe.run import Progress
 from whichpod.scenarios.run import Options, run_matrix
-from whichpod.scenarios.scenario import scenarios, selected
+from whichpod.scenarios.scenario import BUILT_IN, scenarios, selected
 
 pytestmark = pytest.mark.anyio
 FAST = Options(ready_timeout_s=30.0, engine="fast")
@@ -112,6 +113,25 @@ async def test_rows_that_need_istio_are_skipped_without_it(tmp_path: Path) -> No
         "The cluster has no Istio. Install it: whichpod k8s install-istio",
     )
     assert outcomes["clusterip"][0] == "passed"
+
+
+async def test_who_should_be_refused(here: StandIn, tmp_path: Path) -> None:
+    """No sidecar stands before the stand-in's pods, so they answer plain text; nobody listens at port 1."""
+    strict = selected(scenarios(), ["istio-strict-plain"], [])[0]
+    base = BUILT_IN / "base"
+    closed = tmp_path / "closed.yaml"
+    closed.write_text(
+        (base / "service-clusterip.yaml").read_text().replace("targetPort: grpc", "targetPort: 1")
+    )
+    nobody = replace(strict, name="nobody", manifests=(base / "echo.yaml", closed))
+    async with opened(here) as found:
+        answered, refused = (await run_matrix(found, [strict, nobody], FAST)).rows
+    assert answered.outcome == "failed"
+    assert "20 of 20 RPCs were answered, and none should have been" in answered.reason
+    assert refused.outcome == "passed", refused.reason
+    assert refused.report is not None
+    assert refused.report.tally.statuses == {"UNAVAILABLE": 20}
+    assert refused.report.environment["client"] == "a Job"
 
 
 async def test_native_sidecars_need_no_word_to_end(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_sensible_plan_passes() -> None:
 
 @pytest.mark.parametrize(
     "text", ["none", "single", "partial", "random", "even", "exact", "at-least=3", "pinned", "pinned=5",
-             "weights=a:90,b:10"],
+             "weights=a:90,b:10", "refused"],
 )  # fmt: skip
 def test_expectations_read_and_print_the_same(text: str) -> None:
     assert str(parse_expectation(text)) == text

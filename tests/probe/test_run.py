@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from whichpod.echo.faults import Delay, Failure
 from whichpod.echo.identity import Identity
 from whichpod.echo.server import EchoServer
 from whichpod.echo.settings import ServerSettings
-from whichpod.model.errors import UsageError
+from whichpod.model.errors import TargetError, UsageError
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.report import Report
 from whichpod.model.target import Target
@@ -179,6 +180,17 @@ def test_failures_are_counted_by_status_and_are_no_target_error() -> None:
     assert report.evidence.first_error == "UNAVAILABLE: injected failure"
     (blamed,) = report.tally.backends.values()
     assert (blamed.backend.pod, blamed.failed, blamed.done) == ("echo-0", 10, 0)
+
+
+def test_who_can_not_be_reached_is_a_result_where_that_is_meant() -> None:
+    plan = Plan(requests=5, new_connection_per_request=True)
+    target = Target("127.0.0.1:1")
+    with pytest.raises(TargetError, match="connection refused"):
+        probe(target, plan)
+    report = probe(target, replace(plan, may_fail=True))
+    assert report.tally.statuses == {"UNAVAILABLE": 5}
+    assert (report.tally.done, report.end_reason) == (0, "completed")
+    assert "Connection refused" in report.evidence.first_error
 
 
 def test_a_server_that_fails_first_is_known_in_full_once_it_answers() -> None:

@@ -29,8 +29,9 @@ EXPECTED = {
     "clusterip-connections": "pinned=5", "clusterip-round-robin": "none", "multi-endpoint": "even",
     "headless-pick-first": "none", "headless-round-robin": "even", "connection-age": "at-least=2",
     "istio": "exact", "istio-least-request": "random", "istio-port-forward": "none", "istio-tcp-port": "none",
-    "istio-stream": "none", "istio-streams": "even", "proxyless": "even", "edge-envoy": "even",
-    "edge-nginx": "even", "edge-caddy": "even", "edge-haproxy": "even",
+    "istio-stream": "none", "istio-streams": "even", "istio-strict": "exact", "istio-strict-plain": "refused",
+    "proxyless": "even", "edge-envoy": "even", "edge-nginx": "even", "edge-caddy": "even",
+    "edge-haproxy": "even",
 }  # fmt: skip
 
 
@@ -49,6 +50,10 @@ def test_each_row_has_its_yaml_and_says_why(scenario: object) -> None:
     assert 0 < len(s.because) <= 60
     page = BUILT_IN.parents[2] / "docs" / "configurations" / f"{s.name}.md"
     assert page.is_file()
+
+
+def test_only_where_nobody_should_answer_may_all_fail() -> None:
+    assert [s.name for s in scenarios() if s.plan_for(None, 7).may_fail] == ["istio-strict-plain"]
 
 
 def test_more_pods_get_more_requests_unless_told() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from whichpod.model.errors import UsageError
-from whichpod.model.expectation import Expectation, parse_expectation
+from whichpod.model.expectation import Expect, Expectation, parse_expectation
 from whichpod.model.target import Target, Tls
 
 Json = Annotated[
@@ -34,7 +34,7 @@ Authority = Annotated[str, typer.Option(help="The :authority to send.")]
 Expected = Annotated[
     str,
     typer.Option(
-        help="none, single, partial, random, even, exact, at-least=N, pinned or weights=POD:W,POD:W;"
+        help="none, single, partial, random, even, exact, at-least=N, pinned, weights=POD:W,POD:W or refused;"
         " sets the exit code."
     ),
 ]
@@ -72,8 +72,13 @@ def tls_of(tls: bool, ca: str, cert: str, key: str, server_name: str) -> Tls | N
     return Tls(ca, cert, key, server_name) if tls or ca or cert or key or server_name else None
 
 
-def expectation_of(text: str, tolerance: float, confidence: float) -> Expectation | None:
-    """The expectation; None where there is none. Raises UsageError naming the option at fault."""
+def expectation_of(
+    text: str, tolerance: float, confidence: float, *, refused: bool = False
+) -> Expectation | None:
+    """The expectation; None where there is none. Raises UsageError naming the option at fault.
+
+    `refused`: whether the command can tell that; it takes a probe.
+    """
     if not 0 <= tolerance < 1:
         raise UsageError(
             f"--tolerance {tolerance:g} makes no sense.", fix="It takes 0 to below 1, such as 0.05."
@@ -84,7 +89,10 @@ def expectation_of(text: str, tolerance: float, confidence: float) -> Expectatio
         )
     if not text:
         return None
-    return dataclasses.replace(parse_expectation(text), tolerance=tolerance, confidence=confidence)
+    found = parse_expectation(text)
+    if found.kind is Expect.REFUSED and not refused:
+        raise UsageError("--expect refused is for a probe.", fix="whichpod probe, or whichpod k8s probe.")
+    return dataclasses.replace(found, tolerance=tolerance, confidence=confidence)
 
 
 def with_backends(target: Target, backends: str) -> Target:

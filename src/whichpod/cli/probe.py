@@ -31,7 +31,7 @@ from whichpod.cli.options import (
     with_backends,
 )
 from whichpod.model.errors import ExitCode, UsageError
-from whichpod.model.expectation import Expectation
+from whichpod.model.expectation import Expectation, expecting
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.report import Report
 from whichpod.model.target import Target
@@ -145,10 +145,11 @@ def probe(
         raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
     if messages < 1:
         raise UsageError(f"--messages {messages} makes no sense.", fix="It takes a number above zero.")
-    expectation = expectation_of(expect, tolerance, confidence)
+    expectation = expectation_of(expect, tolerance, confidence, refused=True)
     aim, listed = _target(target, endpoints, multi_endpoint, endpoint_count)
     if listed and not plan.policy and not plan.service_config:
         plan = dataclasses.replace(plan, policy="round_robin")
+    plan = expecting(plan, expectation)
     plan.check()
     aim = dataclasses.replace(aim, tls=tls_of(tls, ca, cert, key, server_name), authority=authority)
     report = _run(with_backends(aim, backends), plan, quiet=json)

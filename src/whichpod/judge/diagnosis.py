@@ -36,9 +36,9 @@ _MANY_FAILED = 0.05
 def diagnose(report: Report) -> Diagnosis | None:
     """The likeliest cause with its evidence and a fix; None where there is nothing to explain or to go by.
 
-    `report.verdict` must be set, else None.
+    `report.verdict` must be set, else None. What was to be refused needs no fix.
     """
-    if report.verdict is None:
+    if report.verdict is None or report.verdict.headline == "refused":
         return None
     scene = Scene(report, report.verdict)
     tally = report.tally

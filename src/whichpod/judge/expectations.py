@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from whichpod.judge import words
 from whichpod.judge.case import Case, Result
 from whichpod.judge.pinned import pinned
 from whichpod.judge.weighted import weighted
@@ -105,6 +106,21 @@ def _at_least(case: Case) -> Result:
     return Result("failed", (reason,), more_may_help=True)
 
 
+def _refused(case: Case) -> Result:
+    tally = case.tally
+    if tally.done:
+        reason = f"{tally.done} of {tally.done + tally.failed} RPCs were answered, and none should have been."
+        return Result("failed", (reason,), at_any_pace=True)
+    if case.spread.total:
+        reason = f"{case.spread.total} RPCs were failed by a server, and none should have reached one."
+        return Result("failed", (reason,), at_any_pace=True)
+    if not tally.failed:
+        return Result("inconclusive", ("No RPC came to an end.",))
+    if set(tally.statuses) != {"UNAVAILABLE"}:
+        return Result("failed", (f"{words.failures(tally)}, and all should fail with UNAVAILABLE.",))
+    return Result("passed", at_any_pace=True)
+
+
 def _is(case: Case, expected: str) -> str:
     return f"The spread is {case.balance}, and {expected} were expected."
 
@@ -132,4 +148,5 @@ _RULES: dict[Expect, Callable[[Case], Result]] = {
     Expect.AT_LEAST: _at_least,
     Expect.WEIGHTS: weighted,
     Expect.PINNED: pinned,
+    Expect.REFUSED: _refused,
 }

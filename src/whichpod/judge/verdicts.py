@@ -64,6 +64,8 @@ def judge(
         return verdict
     case = Case(expectation, seen, numbers, finding, tally, plan, way, takes_turns)
     result = _outcome(case, bool(silence), saturated and plan.open_loop, interrupted)
+    if expectation.kind is Expect.REFUSED and result.outcome == "passed":
+        verdict = replace(verdict, headline="refused", sentence=words.refused(tally))
     needed = max(finding.requests_needed, result.requests_needed)
     return replace(
         verdict,
@@ -85,6 +87,8 @@ def _silence(tally: Tally, seen: Sample, tolerance: float) -> str:
 
 def _outcome(case: Case, silent: bool, late: bool, interrupted: bool) -> Result:
     tally = case.tally
+    if case.expectation.kind is Expect.REFUSED:
+        return met(case)
     if not tally.done:
         return Result("failed", ("No RPC was answered.",))
     if tally.failed and not case.expectation.allow_failed:
@@ -122,5 +126,16 @@ def judged(report: Report, expectation: Expectation | None) -> Report:
         way="connection" if report.tool == "bench" else "channel",
         takes_turns=report.tool == "bench" and len(set(report.evidence.resolved)) > 1,
     )
+    if report.verdict.headline == "refused":
+        report.verdict = _refused(report, report.verdict)
     report.diagnosis = diagnose(report)
     return report
+
+
+def _refused(report: Report, verdict: Verdict) -> Verdict:
+    """With the evidence: who could not be found could not refuse."""
+    evidence = report.evidence
+    if not evidence.resolved:
+        reasons = ("The name had no address, so there was nobody who could have refused.", *verdict.reasons)
+        return replace(verdict, headline="inconclusive", outcome="inconclusive", reasons=reasons)
+    return replace(verdict, reasons=(*verdict.reasons, f"The first said: {evidence.first_error}"))

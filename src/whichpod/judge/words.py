@@ -87,10 +87,19 @@ def failures(tally: Tally) -> str:
     return f"{tally.failed} of {ended} RPCs failed" + (f" ({listed})" if listed else "")
 
 
+def _rpcs(n: int) -> str:
+    return f"{n} RPC{'s' * (n != 1)}"
+
+
 def nothing(tally: Tally) -> str:
     """The sentence where no RPC was answered."""
     why = f"{failures(tally)}, so" if tally.failed else "No RPC was answered, so"
     return f"{why} there is no distribution to judge."
+
+
+def refused(tally: Tally) -> str:
+    """The sentence where nobody took an RPC."""
+    return f"{_all(tally.failed, _rpcs(tally.failed))} failed with UNAVAILABLE, and none reached a server."
 
 
 def untold(tally: Tally) -> str:

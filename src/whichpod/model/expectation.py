@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from whichpod.model.errors import UsageError
+from whichpod.model.plan import Plan
 
 
 class Expect(StrEnum):
@@ -29,11 +30,13 @@ class Expect(StrEnum):
     """Shares in given proportions."""
     PINNED = "pinned"
     """Every channel stayed with one backend, whichever it was."""
+    REFUSED = "refused"
+    """No RPC reaches a backend: each fails with UNAVAILABLE."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """An expectation. A failed RPC fails all of them, unless `allow_failed`."""
+    """An expectation. A failed RPC fails all of them but REFUSED, unless `allow_failed`."""
 
     kind: Expect
     at_least: int = 0
@@ -57,8 +60,13 @@ class Expectation:
         return self.kind.value
 
 
+def expecting(plan: Plan, expectation: Expectation | None) -> Plan:
+    """The plan of a client of which that is expected: where nobody should take its RPCs, that is no error."""
+    return replace(plan, may_fail=True) if expectation and expectation.kind is Expect.REFUSED else plan
+
+
 def parse_expectation(text: str) -> Expectation:
-    """Reads `none|single|partial|random|even|exact|at-least=N|pinned[=CHANNELS]|weights=NAME:W,…`.
+    """Reads `none|single|partial|random|even|exact|at-least=N|pinned[=CHANNELS]|weights=NAME:W,…|refused`.
 
     Raises UsageError with what is allowed.
     """
@@ -68,7 +76,8 @@ def parse_expectation(text: str) -> Expectation:
     except ValueError:
         raise UsageError(
             f"There is no expectation {name!r}.",
-            fix="Known: none, single, partial, random, even, exact, at-least=N, pinned, weights=POD:W,POD:W.",
+            fix="Known: none, single, partial, random, even, exact, at-least=N, pinned, "
+            "weights=POD:W,POD:W, refused.",
         ) from None
     if kind is Expect.WEIGHTS:
         return Expectation(kind, weights=_weights(value))

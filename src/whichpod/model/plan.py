@@ -74,6 +74,9 @@ class Plan:
     payload_size: int = 0
     """Bytes of payload in each request."""
     deadline_s: float = 5.0
+    may_fail: bool = False
+    """Whether RPCs that reach nobody are a result. Else a run of which none can be done is given up, and the
+    reason is an error."""
     warmup: int = 0
     """RPCs sent first, tagged as warm-up and not judged."""
     metadata: tuple[tuple[str, str], ...] = ()

@@ -29,7 +29,7 @@ class Balance(StrEnum):
     """The sample can't tell."""
 
 
-Headline = Literal["balanced", "partly balanced", "not balanced", "single server", "inconclusive"]
+Headline = Literal["balanced", "partly balanced", "not balanced", "single server", "inconclusive", "refused"]
 Outcome = Literal["passed", "failed", "inconclusive"]
 
 

@@ -23,7 +23,9 @@ MOST_PEERS = 100
 class Recorder:
     """The tally of a run, and what else its RPCs tell."""
 
-    def __init__(self, target: str, *, tls: bool, method: str = "", timeline_s: float = 0.0) -> None:
+    def __init__(
+        self, target: str, *, tls: bool, method: str = "", timeline_s: float = 0.0, may_fail: bool = False
+    ) -> None:
         self._target = target
         self._method = method
         self._tls = tls
@@ -41,7 +43,7 @@ class Recorder:
         """Set when the target can't be used."""
         self.target_error: TargetError | None = None
         """Why it can't, where all RPCs failed for such a reason."""
-        self._alike = 0
+        self._alike = -1 if may_fail else 0
         self.closed = False
         """What ends from now on was cut off by us."""
 

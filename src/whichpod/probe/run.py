@@ -99,7 +99,11 @@ class _Run:
         self._calls = MethodCalls(target, plan) if plan.method else Calls(plan)
         self._channels = Channels(target, plan)
         self._recorder = Recorder(
-            target.address, tls=target.tls is not None, method=plan.method, timeline_s=plan.timeline_s
+            target.address,
+            tls=target.tls is not None,
+            method=plan.method,
+            timeline_s=plan.timeline_s,
+            may_fail=plan.may_fail,
         )
         self._sockets = SocketCensus(target.address)
         self._peers = Peers(self._sockets)
@@ -131,7 +135,7 @@ class _Run:
         reason: EndReason = "completed"
         if self._stop.is_set():
             reason = "interrupted"
-        elif self._recorder.tally.done == 0:
+        elif self._recorder.tally.done == 0 and not self._plan.may_fail:
             error = self._recorder.target_error
             if error:
                 raise error

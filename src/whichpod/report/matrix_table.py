@@ -31,6 +31,8 @@ def balancing(row: Row) -> str:
     """The verdict in a word or two, empty when the row did not run."""
     if row.verdict is None:
         return ""
+    if row.verdict.headline == "refused":
+        return "refused"
     return f"{row.verdict.headline} ({row.verdict.balance})"
 
 

@@ -15,7 +15,7 @@ BAR = 24
 STYLES = {
     "balanced": "green", "single server": "green", "partly balanced": "yellow", "inconclusive": "yellow",
     "not balanced": "red",
-    "passed": "green", "failed": "red", "skipped": "dim",
+    "passed": "green", "refused": "green", "failed": "red", "skipped": "dim",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from whichpod.cluster.protocol import Client
 from whichpod.manifest.bundle import Bundle
 from whichpod.model.codec import from_json
 from whichpod.model.errors import UsageError
-from whichpod.model.expectation import Expect, Expectation, parse_expectation
+from whichpod.model.expectation import Expect, Expectation, expecting, parse_expectation
 from whichpod.model.plan import Plan
 from whichpod.scenarios.engines import GRPCIO, check_engine, served_by
 from whichpod.stats.samples import to_tell_even
@@ -115,7 +115,7 @@ def read_scenario(folder: Path) -> Scenario:
             because=data.pop("because", ""),
             expectation=expectation,
             client=client,
-            plan=plan,
+            plan=expecting(plan, expectation),
             manifests=manifests,
             **texts,
             **data,

@@ -61,7 +61,7 @@ def manifests(
 ) -> int:
     """Print a row's YAML with the Job that runs its client, so that kubectl is all that is needed."""
     if read:
-        return _read(expectation_of(expect, 0.05, 0.99), json)
+        return _read(expectation_of(expect, 0.05, 0.99, refused=True), json)
     from whichpod.cluster.kubernetes.printed import as_yaml, printed
     from whichpod.cluster.kubernetes.settings import Settings, default_image
     from whichpod.scenarios.scenario import scenarios, selected

@@ -30,6 +30,7 @@ from whichpod.cli.options import (
     with_backends,
 )
 from whichpod.model.errors import UsageError
+from whichpod.model.expectation import expecting
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.target import Target, Tls
 from whichpod.model.units import parse_duration
@@ -131,7 +132,8 @@ def probe(
     if duration and requests is not None:
         raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
     place = mesh_of(mesh)
-    expectation = expectation_of(expect, tolerance, confidence)
+    expectation = expectation_of(expect, tolerance, confidence, refused=True)
+    plan = expecting(plan, expectation)
     plan.check()
     target = with_backends(Target(service, tls=Tls() if tls else None, authority=authority), backends)
     access = Access(kubeconfig, context, from_namespace, image, pull_policy, keep)
