@@ -12,7 +12,7 @@ from whichpod.cli.clusters import CLUSTERS, Access, opened
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.k8s.options import Context, Image, Keep, Kubeconfig, Namespace, PullPolicy
 from whichpod.cli.main import typer_main
-from whichpod.cli.options import Json
+from whichpod.cli.options import Json, ProxyMode
 from whichpod.model.errors import ExitCode, UsageError
 from whichpod.model.report import Matrix, Row
 from whichpod.model.units import parse_duration
@@ -34,6 +34,8 @@ whichpod matrix --skip edge-caddy --pods 10 --requests 200
 whichpod matrix --report reports --json > matrix.json
 
 whichpod matrix --dynamic --only 'scale*' --only 'kill/istio*' --report reports
+
+whichpod matrix --cluster netns --proxy-mode nftables
 
 whichpod matrix --cluster kubernetes --context kind-kind --image registry.example/whichpod:1"""
 
@@ -65,7 +67,10 @@ def matrix(
     engine: Annotated[
         str, typer.Option(help="The pods' server, grpcio or fast; a row about gRPC's own keeps that.")
     ] = "grpcio",
-    cluster: Annotated[str, typer.Option(help="Where to run: loopback, or kubernetes.")] = "loopback",
+    cluster: Annotated[
+        str, typer.Option(help="Where to run: loopback, netns, auto, or kubernetes.")
+    ] = "loopback",
+    proxy_mode: ProxyMode = "",
     kubeconfig: Kubeconfig = "",
     context: Context = "",
     namespace: Namespace = "",
@@ -83,8 +88,12 @@ def matrix(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every row's distribution.")] = False,
     json: Json = False,
 ) -> int:
-    """Run every configuration side by side: with the real proxies and no cluster, or in a cluster."""
-    access = Access(kubeconfig, context, namespace, image, pull_policy, keep)
+    """Run every configuration side by side: with the real proxies and no cluster, or in a cluster.
+
+    On this machine: loopback needs no privileges; netns gives every pod a network namespace, with
+    kube-proxy's rules in the kernel, as root or in a user namespace; auto is netns where that works.
+    """
+    access = Access(kubeconfig, context, namespace, image, pull_policy, keep, proxy_mode)
     access.check(cluster)
     if dynamic:
         from whichpod.cli.dynamic import Asked, run_cells

@@ -12,6 +12,9 @@ from whichpod.model.errors import UsageError
 from whichpod.model.expectation import Expect, Expectation, parse_expectation
 from whichpod.model.target import Target, Tls
 
+ProxyMode = Annotated[
+    str, typer.Option(help="kube-proxy's rules in netns: iptables or nftables [default: iptables].")
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object (versioned schema) instead of text.")
 ]

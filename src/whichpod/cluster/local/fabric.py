@@ -70,8 +70,9 @@ class Fabric(Protocol):
     async def enter(self, pod: Pod, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A TCP connection to a pod's localhost, from inside of it. Raises OSError."""
 
-    async def forward(self, pod: Pod, port: int) -> str:
-        """Relays a port of this machine's 127.0.0.1 to a pod's localhost, as kubectl port-forward does.
+    async def forward(self, pod: Pod, port: int, *, client: bool = False) -> str:
+        """Relays a port of this machine's 127.0.0.1 to a pod's localhost, as kubectl port-forward does;
+        `client`: where one of the lab's clients reaches it.
 
         Returns HOST:PORT.
         """
@@ -142,6 +143,12 @@ class Fabric(Protocol):
 
     def parts(self) -> set[str]:
         """Names, for `binaries.version`, of programs that it has started."""
+
+    def facts(self) -> dict[str, str]:
+        """What a report says of it besides."""
+
+    def real(self) -> list[str]:
+        """What is as in a cluster, in words."""
 
     def stand_ins(self) -> list[str]:
         """What is not as in a cluster, in words."""

@@ -101,7 +101,8 @@ class LocalLab:
         names = {image_of(c).binary for d in self.bundle.deployments for c in d.containers} - {""}
         for name in sorted(names | self._fabric.parts()):
             found[name] = binaries.version(name)
-        return found | {"stand-ins": "; ".join(self._fabric.stand_ins())}
+        said = {"real": "; ".join(self._fabric.real()), "stand-ins": "; ".join(self._fabric.stand_ins())}
+        return found | self._fabric.facts() | said
 
     # What is done to it
 
@@ -271,11 +272,12 @@ class LocalLab:
         if client.via is Via.XDS:
             return f"xds:///{service.host}:{client.port}"
         if client.via is Via.PORT_FORWARD:
-            return await self.forward(client.service, client.port)
+            return await self.forward(client.service, client.port, client=True)
         return f"{self._fabric.uri(client, service)}:{client.port}"
 
-    async def forward(self, name: str, port: int) -> str:
+    async def forward(self, name: str, port: int, *, client: bool = False) -> str:
         """Relays a port of 127.0.0.1 to a Service's port, as kubectl does: to the first ready pod's own port.
+        `client`: where one of the lab's clients reaches it.
 
         Returns HOST:PORT. Raises LabError, UsageError.
         """
@@ -288,7 +290,7 @@ class LocalLab:
             )
         endpoint, number = behind[0]
         pod = next(p for p in self._workloads.pods if p.ip == endpoint.address)
-        return await self._fabric.forward(pod, number)
+        return await self._fabric.forward(pod, number, client=client)
 
     def _known(self, client: Client) -> tuple[str, ...]:
         """The pods that should answer: those that are ready and can say who they are."""

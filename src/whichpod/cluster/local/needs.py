@@ -22,8 +22,10 @@ def needs_kube_proxy(bundle: Bundle, client: Client) -> bool:
     return any(not s.headless and _has_echo_pods(bundle, s) for s in bundle.services)
 
 
-def missing(bundle: Bundle, client: Client) -> str | None:
+def missing(bundle: Bundle, client: Client, *, kernel_nat: bool = False) -> str | None:
     """Why the bundle can't run on this machine, with the way to get what is missing; None where it can.
+
+    `kernel_nat`: whether ClusterIPs are the kernel's affair, so that no proxy has to stand in for it.
 
     What is wrong with the bundle itself is not told here: starting it says so.
     """
@@ -31,7 +33,8 @@ def missing(bundle: Bundle, client: Client) -> str | None:
         return "A loopback lab needs Linux: only there all of 127.0.0.0/8 can be used without set-up."
     try:
         binary = {image_of(c).binary for d in bundle.deployments for c in d.containers} - {""}
-        control_plane = needs_kube_proxy(bundle, client) or client.meshed or client.via is Via.XDS
+        stands_in = not kernel_nat and needs_kube_proxy(bundle, client)
+        control_plane = stands_in or client.meshed or client.via is Via.XDS
         sidecars = any(bundle.injected(d) for d in bundle.deployments)
     except WhichpodError:
         return None

@@ -101,7 +101,7 @@ class LoopbackFabric:
         """A connection to the address that stands for the pod's localhost."""
         return await asyncio.open_connection(pod.place.app_address, port)
 
-    async def forward(self, pod: Pod, port: int) -> str:
+    async def forward(self, pod: Pod, port: int, *, client: bool = False) -> str:  # noqa: ARG002
         """A relay to the pod's own port, past its sidecar."""
         relay = Relay(lambda: self.enter(pod, port))
         self._relays.append(relay)
@@ -220,6 +220,14 @@ class LoopbackFabric:
     def parts(self) -> set[str]:
         """Envoy, where there is one."""
         return {"envoy"} if any(self._proxies.processes) else set()
+
+    def facts(self) -> dict[str, str]:
+        """Nothing besides."""
+        return {}
+
+    def real(self) -> list[str]:
+        """What is as in a cluster."""
+        return ["gRPC, clients and servers", "proxies and their configuration", "readiness and names"]
 
     def stand_ins(self) -> list[str]:
         """What is not as in a cluster."""

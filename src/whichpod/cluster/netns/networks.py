@@ -1,0 +1,47 @@
+"""The networks of a lab's pods, made as they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from whichpod.cluster.netns.addresses import DNS, GATEWAY
+from whichpod.cluster.netns.requests import NodeRequests
+from whichpod.cluster.netns.texts import hosts, resolv_conf
+
+
+class Networks:
+    """Asks the node for networks: those that are asked for at the same time together."""
+
+    def __init__(self, requests: NodeRequests, folder: Path) -> None:
+        self._requests = requests
+        self._folder = folder / "etc"
+        self._turn = asyncio.Lock()
+        self._pending: list[dict[str, str]] = []
+        self._folder.mkdir()
+
+    async def add(self, name: str, address: str, namespace: str) -> None:
+        """Makes a network of that name: a namespace with an address, with resolv.conf, hosts and a host name.
+
+        Without an address it has its own localhost only, and the machine's files. Raises LabError.
+        """
+        pod = {"name": name, "address": address, "resolv_conf": "", "hosts": ""}
+        if address:
+            pod["resolv_conf"] = self._file(f"resolv.conf.{namespace}", resolv_conf(namespace, DNS))
+            pod["hosts"] = self._file(f"hosts.{name}", hosts(name, address))
+        self._pending.append(pod)
+        async with self._turn:
+            if pod in self._pending:  # else somebody else's request had it along
+                batch, self._pending = self._pending, []
+                await self._requests.add_pods(batch, GATEWAY)
+
+    async def drop(self, name: str) -> None:
+        """Lets go of a network, which ends with its last process. Raises LabError."""
+        await self._requests.drop_pod(name)
+        (self._folder / f"hosts.{name}").unlink(missing_ok=True)
+
+    def _file(self, name: str, text: str) -> str:
+        file = self._folder / name
+        if not file.exists():
+            file.write_text(text, encoding="utf-8")
+        return str(file)
