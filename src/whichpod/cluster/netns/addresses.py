@@ -12,7 +12,7 @@ POD_CIDR, SERVICE_CIDR = "10.244.0.0/16", "10.96.0.0/12"
 GATEWAY = "10.244.0.1"
 """The node's end of every pod's link."""
 DNS = "10.96.0.10"
-NODE = "172.18.0.2"
+NODE, OUTSIDE = "172.18.0.2", "172.18.0.1"
 PER_OCTET = 250
 MOST = 250 * PER_OCTET
 """Pods, and Services, that there is room for."""

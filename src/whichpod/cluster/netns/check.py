@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from whichpod.cluster.netns.links import Wire, set_up_node, wire
+from whichpod.cluster.netns.links import Wire, wire
 from whichpod.cluster.netns.node import RESOLV_CONF, move_in
 from whichpod.cluster.netns.rules.portals import Portal
 from whichpod.cluster.netns.syscalls import CLONE_NEWNET, namespace, setns, unshare
@@ -52,7 +52,6 @@ def missing(mode: ProxyMode) -> str | None:
         unshare(CLONE_NEWNET)
         pod = namespace("net")
         setns(node, CLONE_NEWNET)
-        set_up_node([])
         wire([Wire(0, pod, "10.244.0.2")], "10.244.0.1")
         setns(node, CLONE_NEWNET)
     except Exception as e:  # pyroute2's errors are its own

@@ -16,7 +16,7 @@ from whichpod.cluster.netns.tools import ProxyMode
 from whichpod.cluster.protocol import Client
 from whichpod.manifest.bundle import Bundle
 
-_NODE = "whichpod.cluster.netns.node"
+NODE_MODULE = "whichpod.cluster.netns.node"
 
 
 class NetnsCluster:
@@ -78,7 +78,7 @@ class NetnsCluster:
         check_images(bundle, any_meshed=True)
         requests = NodeRequests()
         try:
-            supervisor = await Supervisor.start("netns", _NODE, [requests.theirs])
+            supervisor = await Supervisor.start("netns", NODE_MODULE, [requests.theirs])
         except BaseException:
             requests.close()
             raise

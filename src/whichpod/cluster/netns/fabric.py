@@ -17,7 +17,7 @@ from whichpod.cluster.local.streams import Kind
 from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.netns import addresses
 from whichpod.cluster.netns.loader import KubeProxy, load
-from whichpod.cluster.netns.networks import Networks
+from whichpod.cluster.netns.networks import WORKSTATION, Networks
 from whichpod.cluster.netns.requests import NodeRequests
 from whichpod.cluster.netns.rules.interception import SIDECAR_MARK
 from whichpod.cluster.netns.rules.portals import Portal, portals
@@ -30,8 +30,6 @@ from whichpod.mesh.virtual_outbound import virtual_outbound
 
 NAMESPACE = "default"
 """Where clients live."""
-_WORKSTATION = "workstation"
-"""The network of a client that stands outside of the cluster, on the user's machine."""
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -64,7 +62,7 @@ class NetnsFabric:
         self._networks = Networks(self._requests, supervisor.folder)
         self._proxies = Proxies(supervisor, f"unix:{supervisor.folder}/xds.sock", self._timeout_s)
         self._kube_proxy = KubeProxy(supervisor, self._mode, self._rules)
-        await self._requests.set_up([addresses.DNS, addresses.NODE])
+        await self._networks.set_up()
         await self.start_dns()
 
     async def stop(self) -> None:
@@ -151,7 +149,7 @@ class NetnsFabric:
         self._relays.append(relay)
         if not client:
             return await relay.start()
-        return await relay.start(lambda kind, host, port: self._bind(kind, host, port, _WORKSTATION))
+        return await relay.start(lambda kind, host, port: self._bind(kind, host, port, WORKSTATION))
 
     async def _bind(self, kind: Kind, host: str, port: int, network: str = "") -> socket.socket:
         return await self._requests.make_socket(network, kind=kind, bind=(host, port))
@@ -171,8 +169,9 @@ class NetnsFabric:
         return started
 
     async def _start_client(self, name: str, meshed: bool) -> None:
-        outside = name == _WORKSTATION
-        address = "" if outside else addresses.client_address(len(self._clients))
+        if name == WORKSTATION:
+            return
+        address = addresses.client_address(len(self._clients))
         await self._networks.add(name, address, NAMESPACE)
         if meshed:
             await self._mesh(CLIENT_SIDECAR, name, lambda: Endpoint(name, address, {}, meshed=True))
@@ -184,7 +183,7 @@ class NetnsFabric:
 
     def _network_of(self, client: Client) -> str:
         if client.via is Via.PORT_FORWARD:
-            return _WORKSTATION
+            return WORKSTATION
         return "client-meshed" if client.meshed else "client"
 
     def uri(self, client: Client, service: Service) -> str:  # noqa: ARG002

@@ -30,16 +30,48 @@ class Wire:
     net: int
     """A descriptor of the pod's network namespace."""
     address: str
-    """Empty for one that is to have its localhost only."""
 
 
-def set_up_node(addresses: Iterable[str]) -> None:
-    """The node's own devices and addresses; it forwards what isn't for itself. Raises OSError."""
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """What leads out of a node. Nothing is there, and it says so at once, but packets to whatever address are
+    routed, as they must be for rules on forwarded ones to see them."""
+
+    node: str
+    outside: str
+    """The node's address, and the one at the other end."""
+    pod_cidr: str
+    net: int
+    """A descriptor of the network namespace at the other end."""
+
+
+def set_up_node(own: Iterable[str], uplink: Uplink) -> None:
+    """The node's devices, with `own` addresses besides; ends in the namespace at the other end of the uplink.
+
+    Raises OSError.
+    """
     with _netlink() as link:
-        link.link("set", index=_LOOPBACK, state="up")
-        for address in addresses:
+        _forwarding(link)
+        for address in own:
             link.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
+        link.link("add", ifname="eth0", kind="veth", peer={"ifname": "eth0", "net_ns_fd": uplink.net})
+        _end_of_uplink(link, uplink.node, dst="0.0.0.0/0", gateway=uplink.outside)
+    setns(uplink.net, CLONE_NEWNET)
+    with _netlink() as link:
+        _forwarding(link)
+        _end_of_uplink(link, uplink.outside, dst=uplink.pod_cidr, gateway=uplink.node)
+
+
+def _forwarding(link: Any) -> None:
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    link.link("set", index=_LOOPBACK, state="up")
+
+
+def _end_of_uplink(link: Any, address: str, **route: str) -> None:
+    (index,) = link.link_lookup(ifname="eth0")
+    link.addr("add", index=index, address=address, prefixlen=16)
+    link.link("set", index=index, state="up")
+    link.route("add", oif=index, **route)
 
 
 def wire(wires: Iterable[Wire], gateway: str) -> None:
@@ -47,14 +79,12 @@ def wire(wires: Iterable[Wire], gateway: str) -> None:
     wires = list(wires)
     with _netlink() as link:
         for one in wires:
-            if one.address:
-                _node_end(link, one, gateway)
+            _node_end(link, one, gateway)
     for one in wires:
         setns(one.net, CLONE_NEWNET)
         with _netlink() as link:
             link.link("set", index=_LOOPBACK, state="up")
-            if one.address:
-                _pod_end(link, one, gateway)
+            _pod_end(link, one, gateway)
 
 
 def _node_end(link: Any, one: Wire, gateway: str) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from whichpod.cluster.netns.addresses import DNS, GATEWAY
+from whichpod.cluster.netns.addresses import DNS, GATEWAY, NODE, OUTSIDE, POD_CIDR
 from whichpod.cluster.netns.requests import NodeRequests
 from whichpod.cluster.netns.texts import hosts, resolv_conf
+
+WORKSTATION = "workstation"
+"""The network at the other end of the node's uplink: outside, as the user's machine is."""
 
 
 class Networks:
@@ -20,15 +23,22 @@ class Networks:
         self._pending: list[dict[str, str]] = []
         self._folder.mkdir()
 
+    async def set_up(self) -> None:
+        """Makes the node's own. Raises LabError."""
+        uplink = {"node": NODE, "outside": OUTSIDE, "pod_cidr": POD_CIDR}
+        await self._requests.set_up([DNS], WORKSTATION, uplink)
+
     async def add(self, name: str, address: str, namespace: str) -> None:
         """Makes a network of that name: a namespace with an address, with resolv.conf, hosts and a host name.
 
-        Without an address it has its own localhost only, and the machine's files. Raises LabError.
+        Raises LabError.
         """
-        pod = {"name": name, "address": address, "resolv_conf": "", "hosts": ""}
-        if address:
-            pod["resolv_conf"] = self._file(f"resolv.conf.{namespace}", resolv_conf(namespace, DNS))
-            pod["hosts"] = self._file(f"hosts.{name}", hosts(name, address))
+        pod = {
+            "name": name,
+            "address": address,
+            "resolv_conf": self._file(f"resolv.conf.{namespace}", resolv_conf(namespace, DNS)),
+            "hosts": self._file(f"hosts.{name}", hosts(name, address)),
+        }
         self._pending.append(pod)
         async with self._turn:
             if pod in self._pending:  # else somebody else's request had it along

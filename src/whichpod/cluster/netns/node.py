@@ -101,7 +101,7 @@ class Node(Zygote):
     def _do(self, request: dict[str, Any], made: list[socket.socket]) -> dict[str, Any] | None:
         match request["op"]:
             case "node":
-                self._in_child(lambda: links.set_up_node(request["addresses"]))
+                self._set_up(request)
             case "pods":
                 self._add(request["pods"], request["gateway"])
             case "drop":
@@ -110,6 +110,11 @@ class Node(Zygote):
                 made.append(self._socket(request))
                 return {"address": made[0].getsockname()}
         return None
+
+    def _set_up(self, request: Mapping[str, Any]) -> None:
+        self._pods[request["outside"]] = outside = self._new_pod({"name": request["outside"]})
+        uplink = links.Uplink(**request["uplink"], net=outside.net)
+        self._in_child(lambda: links.set_up_node(request["addresses"], uplink))
 
     def _add(self, pods: list[dict[str, str]], gateway: str) -> None:
         wires = []
@@ -123,9 +128,9 @@ class Node(Zygote):
         try:
             syscalls.unshare(_EACH)
             syscalls.set_host_name(pod["name"][:64])
-            for source, target in ((pod["resolv_conf"], RESOLV_CONF), (pod["hosts"], HOSTS)):
-                if source:
-                    syscalls.bind(source, str(target.resolve()))
+            for name, target in (("resolv_conf", RESOLV_CONF), ("hosts", HOSTS)):
+                if name in pod and target.exists():
+                    syscalls.bind(pod[name], str(target.resolve()))
             return Namespaces.ours()
         finally:
             self._home.enter()

@@ -27,9 +27,10 @@ class NodeRequests:
                 end.setsockopt(socket.SOL_SOCKET, option, 2 * MOST)
         self._turn = asyncio.Lock()
 
-    async def set_up(self, addresses: Sequence[str]) -> None:
-        """The node's own addresses. Raises LabError."""
-        await self._ask({"op": "node", "addresses": addresses})
+    async def set_up(self, addresses: Sequence[str], outside: str, uplink: Mapping[str, str]) -> None:
+        """The node's addresses, and what is outside of it: a network of that name at the other end of its
+        uplink (links.Uplink). Raises LabError."""
+        await self._ask({"op": "node", "addresses": addresses, "outside": outside, "uplink": uplink})
 
     async def add_pods(self, pods: Sequence[Mapping[str, str]], gateway: str) -> None:
         """Makes namespaces, and wires them. A pod has a name, an address and the paths of its files.
