@@ -52,18 +52,18 @@ class Net:
         self.listening[name] = self.listen(name, PORT)
 
     def listen(self, name: str, port: int) -> socket.socket:
-        made = self.socket(name, ("0.0.0.0", port))
+        made = self.made(name, ("0.0.0.0", port))
         made.listen(1000)
         return made
 
-    def socket(self, network: str = "", bind: tuple[str, int] | None = None) -> socket.socket:
+    def made(self, network: str = "", bind: tuple[str, int] | None = None) -> socket.socket:
         made = self.runner.run(self.requests.make_socket(network, bind=bind))
         made.settimeout(10)
         return made
 
     def dial(self, network: str, address: str, port: int) -> socket.socket:
         """A connection from a pod, or from the node."""
-        made = self.socket(network)
+        made = self.made(network)
         try:
             made.connect((address, port))
         except OSError:

@@ -173,14 +173,14 @@ def test_localhost_and_health_ports_are_left_alone(meshed: Net) -> None:
 
 
 def test_what_the_sidecar_marks_goes_where_it_says(meshed: Net) -> None:
-    with meshed.socket("meshed") as own:
+    with meshed.made("meshed") as own:
         try:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, SIDECAR_MARK)
         except PermissionError:
             pytest.skip("takes CAP_NET_ADMIN in the pod's user namespace, which this process is not in")
         own.connect((meshed.addresses["b"], PORT))
         meshed.accepted("b")[1].close()
-    with meshed.socket("meshed") as own:
+    with meshed.made("meshed") as own:
         # From the sidecar to its own pod's address: to the inbound side, as from outside.
         own.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, SIDECAR_MARK)
         own.connect((meshed.addresses["meshed"], PORT))
