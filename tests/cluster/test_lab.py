@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,14 @@ def test_pods_and_environment_as_the_lab_tells_them(plain: Running) -> None:
     assert environment["cluster"] == "loopback"
     assert environment["envoy"].count(".") == 2
     assert "kube-proxy" in environment["stand-ins"]
+
+
+def test_a_peer_that_goes_does_not_end_a_pod(plain: Running) -> None:
+    """Python ignores SIGPIPE, and programs that it starts get the default back; a pod is a fork."""
+    for pid in (p.pid for pod in plain.lab._workloads.pods for p in pod.processes.values()):
+        status = Path(f"/proc/{pid}/status").read_text()
+        ignored = int(status.split("SigIgn:")[1].split()[0], 16)
+        assert ignored >> (signal.SIGPIPE - 1) & 1
 
 
 def test_progress_comes_while_the_client_runs(plain: Running) -> None:

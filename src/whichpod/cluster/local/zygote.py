@@ -198,6 +198,8 @@ class Zygote:
     def _fork(command: dict[str, Any], report: int) -> int:
         from whichpod.cluster.local.children import ENTRIES
 
+        # As any Python: a peer that is gone is an error of the write, not the end of the server.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         return ENTRIES[command["entry"]](command["payload"], report)
 
     # Events
