@@ -100,6 +100,7 @@ def _list(cells: list[DynamicCell], as_json: bool, at_once: int) -> int:
 
 def _show(result: Dynamic, folder: Path | None, as_json: bool, verbose: bool) -> None:
     if folder:
+        from whichpod.report.dynamic_html import dynamic_html
         from whichpod.report.dynamic_junit import dynamic_junit
         from whichpod.report.dynamic_markdown import dynamic_markdown
 
@@ -108,6 +109,7 @@ def _show(result: Dynamic, folder: Path | None, as_json: bool, verbose: bool) ->
             "dynamic.json": result.to_text() + "\n",
             "dynamic.md": dynamic_markdown(result),
             "dynamic.xml": dynamic_junit(result),
+            "dynamic.html": dynamic_html(result),
         }
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")

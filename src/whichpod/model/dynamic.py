@@ -49,8 +49,10 @@ class Cell:
     """Of the scenario."""
     path_title: str
     outcome: CellOutcome = "skipped"
+    why: str = ""
+    """What the scenario is about, in two or three sentences."""
     because: str = ""
-    """Why it is as it is, in a sentence."""
+    """Why it is as it is on this path, in a sentence."""
     reason: str = ""
     """Why it was skipped or failed, with the way out."""
     answers: list[Answer] = field(default_factory=list)

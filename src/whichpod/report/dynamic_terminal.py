@@ -8,7 +8,7 @@ from rich.text import Text
 
 from whichpod.model.dynamic import Cell, Dynamic
 from whichpod.report.dynamic_words import MARKS, by_scenario, said, step_line, summary
-from whichpod.report.heat import Heat, heat
+from whichpod.report.heat import FAILED, Heat, heat
 from whichpod.report.terminal import STYLES
 
 WIDTH = 60
@@ -65,7 +65,7 @@ def print_cell(console: Console, cell: Cell) -> None:
 def _print_heat(console: Console, drawn: Heat) -> None:
     width = max(len(label) for label, _ in drawn.rows) + 2
     for label, cells in drawn.rows:
-        style = "red" if label == drawn.failed else "cyan"
+        style = "red" if label == FAILED else "cyan"
         console.print(Text.assemble(f"  {label:<{width}}", (cells, style)))
     console.print(Text(f"  {'':<{width}}{drawn.marks}"))
     console.print(Text(f"  {'':<{width}}{drawn.scale}", "dim"))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from whichpod.model.dynamic import Cell
-from whichpod.model.timeline import UNKNOWN, Line, Timeline
-from whichpod.report.dynamic_words import seconds
+from whichpod.report.series import series, shares
 
 BLOCKS, ASCII = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 FAILED = "failed"
@@ -21,65 +19,33 @@ class Heat:
     rows: list[tuple[str, str]]
     marks: str
     scale: str
-    failed: str = FAILED
-    """Label of the row of failures."""
 
 
 def heat(cell: Cell, width: int, *, ascii_only: bool = False) -> Heat | None:
     """The drawing; None where nothing was measured. A full block is the largest share that a pod ever had."""
-    timeline = cell.timeline()
-    if timeline is None or not timeline.span:
+    found = series(cell, width)
+    if found is None:
         return None
     ramp = ASCII if ascii_only else BLOCKS
-    per = max(1, math.ceil(len(timeline.span) / width))
-    columns = [
-        range(n, min(n + per, timeline.span.stop))
-        for n in range(timeline.span.start, timeline.span.stop, per)
-    ]
-    lines = timeline.by_label()
-    totals = [_failed(timeline, c) + sum(_done(line, c) for line in lines.values()) for c in columns]
-    shares = {label: _shares([_done(lines[label], c) for c in columns], totals) for label in lines}
-    full = max((s for found in shares.values() for s in found), default=0.0) or 1.0
-    rows = [
-        (label or "unknown", _row(shares[label], full, ramp))
-        for label in sorted(lines, key=order)
-        if label != UNKNOWN or any(shares[label])
-    ]
+    parts = {label: shares(counts, found.totals) for label, counts in found.pods.items()}
+    full = max((s for part in parts.values() for s in part), default=0.0) or 1.0
+    rows = [(label or "unknown", _row(part, full, ramp)) for label, part in parts.items()]
     if len(rows) > MOST_ROWS:
         rows = [*rows[: MOST_ROWS - 1], (f"… {len(rows) - MOST_ROWS + 1} more", "")]
-    failures = _shares([_failed(timeline, c) for c in columns], totals)
+    failures = shares(found.failed, found.totals)
     if any(failures):
         rows.append((FAILED, _row(failures, 1.0, ramp)))
-    marks = [" "] * len(columns)
+    columns = len(found.totals)
+    marks = [" "] * columns
     for number, step in enumerate(cell.steps, 1):
-        at = step.began_ns // timeline.interval_ns - timeline.span.start
-        if 0 <= at // per < len(columns):
-            marks[at // per] = str(number % 10)
-    end = f"{seconds(timeline.start_ns(timeline.span.stop), cell):.0f} s"
-    scale = f"0{end:>{max(2, len(columns) - 1)}}   {ramp[-1]} is {full:.0%} of the RPCs"
+        at = (step.began_ns - found.began_ns) // found.column_ns
+        if 0 <= at < columns:
+            marks[at] = str(number % 10)
+    end = f"{found.seconds:.0f} s"
+    scale = f"0{end:>{max(2, columns - 1)}}   {ramp[-1]} is {full:.0%} of the RPCs"
     return Heat(rows, "".join(marks).rstrip(), scale)
 
 
-def order(label: str) -> tuple[str, int, str]:
-    """echo-2 comes before echo-10."""
-    name, _, number = label.rpartition("-")
-    return (name, int(number), "") if number.isdigit() else (label, 0, label)
-
-
-def _done(line: Line, numbers: range) -> int:
-    return sum(line.intervals[n].done for n in numbers if n in line.intervals)
-
-
-def _failed(timeline: Timeline, numbers: range) -> int:
-    return sum(
-        line.intervals[n].failed for line in timeline.lines.values() for n in numbers if n in line.intervals
-    ) + sum(timeline.dropped.get(n, 0) for n in numbers)
-
-
-def _shares(counts: list[int], totals: list[int]) -> list[float]:
-    return [n / total if total else 0.0 for n, total in zip(counts, totals, strict=True)]
-
-
-def _row(shares: list[float], full: float, ramp: str) -> str:
+def _row(parts: list[float], full: float, ramp: str) -> str:
     top = len(ramp) - 1
-    return "".join(ramp[max(1, round(top * share / full)) if share else 0] for share in shares)
+    return "".join(ramp[max(1, round(top * part / full)) if part else 0] for part in parts)

@@ -25,7 +25,13 @@ _FAILURES = (ClusterError, LabError, TargetError, UsageError)
 def blank(cell: DynamicCell) -> Cell:
     """The cell as it is before it has run."""
     return Cell(
-        cell.name, cell.scenario.name, cell.way.name, cell.scenario.title, cell.title, because=cell.because
+        cell.name,
+        cell.scenario.name,
+        cell.way.name,
+        cell.scenario.title,
+        cell.title,
+        why=cell.scenario.why,
+        because=cell.because,
     )
 
 
