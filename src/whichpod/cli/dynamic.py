@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -100,20 +99,18 @@ def _list(cells: list[DynamicCell], as_json: bool, at_once: int) -> int:
 
 def _show(result: Dynamic, folder: Path | None, as_json: bool, verbose: bool) -> None:
     if folder:
+        from whichpod.cli.matrix import write_all
         from whichpod.report.dynamic_html import dynamic_html
         from whichpod.report.dynamic_junit import dynamic_junit
         from whichpod.report.dynamic_markdown import dynamic_markdown
 
-        folder.mkdir(parents=True, exist_ok=True)
         files = {
             "dynamic.json": result.to_text() + "\n",
             "dynamic.md": dynamic_markdown(result),
             "dynamic.xml": dynamic_junit(result),
             "dynamic.html": dynamic_html(result),
         }
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        print(f"Reports are in {folder}: {', '.join(files)}", file=sys.stderr)
+        write_all(folder, files)
     if as_json:
         print(result.to_text())
         return

@@ -178,12 +178,15 @@ def _show(result: Matrix, folder: Path | None, as_json: bool, verbose: bool) -> 
     if folder:
         from whichpod.report.junit import matrix_junit
         from whichpod.report.markdown import matrix_markdown
+        from whichpod.report.matrix_html import matrix_html
 
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "matrix.json").write_text(result.to_text() + "\n", encoding="utf-8")
-        (folder / "matrix.md").write_text(matrix_markdown(result), encoding="utf-8")
-        (folder / "matrix.xml").write_text(matrix_junit(result), encoding="utf-8")
-        print(f"Reports are in {folder}: matrix.json, matrix.md, matrix.xml", file=sys.stderr)
+        files = {
+            "matrix.json": result.to_text() + "\n",
+            "matrix.md": matrix_markdown(result),
+            "matrix.xml": matrix_junit(result),
+            "matrix.html": matrix_html(result),
+        }
+        write_all(folder, files)
     if as_json:
         print(result.to_text())
         return
@@ -191,6 +194,14 @@ def _show(result: Matrix, folder: Path | None, as_json: bool, verbose: bool) -> 
     from whichpod.report.matrix_table import print_matrix
 
     print_matrix(out(), result, verbose=verbose)
+
+
+def write_all(folder: Path, files: dict[str, str]) -> None:
+    """Writes a report's files into a folder, which is made if need be, and says so on stderr."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    print(f"Reports are in {folder}: {', '.join(files)}", file=sys.stderr)
 
 
 def _code(result: Matrix) -> int:

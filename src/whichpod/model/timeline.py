@@ -177,7 +177,11 @@ class Timeline:
             self.dropped[number // 2] = self.dropped.get(number // 2, 0) + n
 
     def to_json(self) -> dict[str, Any]:
-        """The exact content. An interval is [done, failed], and where there was an answer its latency too."""
+        """The exact content.
+
+        An interval is [done, failed]; with one answer also its latency in ns, with more of them the sum, the
+        least, the largest, and the histogram's buckets.
+        """
         return {
             "schema_version": SCHEMA_VERSION,
             "interval_ns": self.interval_ns,
@@ -233,15 +237,15 @@ def _merge_line(mine: Line, theirs: Line) -> None:
 
 def _packed(interval: Interval) -> list[Any]:
     latency = interval.latency
-    if not latency.count:
-        return [interval.done, interval.failed]
+    if latency.count < 2:
+        return [interval.done, interval.failed, *([latency.total] * latency.count)]
     return [interval.done, interval.failed, latency.total, latency.minimum, latency.maximum, latency.counts()]
 
 
 def _unpacked(packed: Any) -> Interval:
     done, failed, *rest = packed
-    if not rest:
-        return Interval(int(done), int(failed))
+    if len(rest) < 2:
+        return Interval(int(done), int(failed), Histogram(map(int, rest)))
     total, minimum, maximum, buckets = rest
     counted = {int(i): int(n) for i, n in buckets.items()}
     if sum(counted.values()) != done:

@@ -88,7 +88,7 @@ def _card(cell: Cell) -> str:
             for f in cell.findings
         )
         parts.append(f'<ul class="found">{found}</ul>')
-    if cell.reason and not cell.findings:
+    if cell.reason and not cell.reason.startswith("Expected "):  # which the findings say
         parts.append(f'<p class="small {cell.outcome}">{escape(cell.reason)}</p>')
     if cell.because:
         parts.append(f'<p class="small">{escape(cell.because)}</p>')

@@ -43,11 +43,13 @@ def test_what_fails_to_the_end_has_not_recovered() -> None:
     assert told(answers(scene(timeline, steps=[KILL]), ASK))["recovery_s"] is None
 
 
-def test_what_was_due_and_not_sent_counts_as_lost() -> None:
+def test_what_was_due_and_not_sent_is_told_beside() -> None:
     timeline = played(lambda _n, _t: "echo-0")
     timeline.drop(at(4))
     timeline.drop(at(4) + INTERVAL)
-    assert told(answers(scene(timeline, steps=[KILL]), ASK))["failed"] == 2
+    found = answers(scene(timeline, steps=[KILL]), ASK)
+    assert told(found)["failed"] == 0
+    assert "2 more not sent" in found[0].text
 
 
 def test_a_client_that_came_later() -> None:

@@ -244,15 +244,18 @@ class Workloads:
         return "".join(texts)
 
     def _end_soon(self, pod: Pod) -> None:
+        """Endpoints lose it at once, and so does its Deployment's count."""
+        if pod.ending:
+            return
+        pod.ending = True
+        self._tell("ending", pod)
+        self.ready(pod, False)
         task = asyncio.create_task(self._end(pod))
         self._jobs.add(task)
         task.add_done_callback(self._jobs.discard)
 
     async def _end(self, pod: Pod) -> None:
-        """Endpoints lose it at once, its containers get SIGTERM and their time, then SIGKILL."""
-        pod.ending = True
-        self._tell("ending", pod)
-        self.ready(pod, False)
+        """Its containers get SIGTERM and their time, then SIGKILL."""
         if life := self._lives.pop(pod, None):
             await life.stop()
         running = {p.exited for p in pod.processes.values() if not p.exited.done()}

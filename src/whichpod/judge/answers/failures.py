@@ -10,7 +10,8 @@ CALM_S = 0.5
 
 
 def failed(scene: Scene, question: Question) -> list[Answer]:
-    """RPCs that were due in the window and failed, or were not sent because too many were in flight."""
+    """RPCs that were due in the window and failed; those that were not sent, since too many were in flight,
+    are told beside."""
     numbers = scene.touching(*scene.window(question))
     lost = scene.failed(numbers)
     total = lost + sum(scene.counts(numbers).values())
@@ -18,6 +19,8 @@ def failed(scene: Scene, question: Question) -> list[Answer]:
     name = question.name or "failed"
     share = 100 * lost / total if total else 0.0
     text = f"{lost} of {total}" + (f" ({share:.1f} %)" if lost else "")
+    if unsent := scene.dropped(numbers):
+        text += f", {unsent} more not sent"
     return [
         Answer(name, float(lost), label, text, unknown=not total),
         Answer(f"{name}_share", share, f"{label}, share", f"{share:.1f} %", "%", unknown=not total),

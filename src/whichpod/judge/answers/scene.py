@@ -89,13 +89,17 @@ class Scene:
         return {label: n for label, n in found.items() if n}
 
     def failed(self, numbers: Iterable[int]) -> int:
-        """RPCs failed or dropped in those intervals."""
+        """RPCs failed in those intervals."""
         numbers = tuple(numbers)
         return sum(
             interval.failed
             for line in self.timeline.lines.values()
             for interval in _of(line.intervals, numbers)
-        ) + sum(self.timeline.dropped.get(n, 0) for n in numbers)
+        )
+
+    def dropped(self, numbers: Iterable[int]) -> int:
+        """RPCs that were due in those intervals and not sent, since too many were in flight."""
+        return sum(self.timeline.dropped.get(n, 0) for n in numbers)
 
     def latency(self, numbers: range, pod: str = "") -> Histogram:
         """Latencies of those done, of one pod or of all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 
+from whichpod.report.junit import clean
 from whichpod.version import __version__
 
 STYLE = """
@@ -67,7 +68,7 @@ _SIGNS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "measured": "�
 
 def page(title: str, body: Iterable[str]) -> str:
     """A whole document."""
-    return "\n".join(
+    text = "\n".join(
         [
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
@@ -79,6 +80,7 @@ def page(title: str, body: Iterable[str]) -> str:
             "",
         ]
     )
+    return clean(text)
 
 
 def pill(outcome: str, text: str, href: str = "", title: str = "") -> str:

@@ -164,7 +164,7 @@ def conclude(found: Cell, cell: DynamicCell) -> None:
     except UsageError as error:
         found.outcome, found.reason, found.broken = "failed", str(error).replace("\n", " "), True
         return
-    late = any(r.saturation.saturated for r in found.reports)
+    late = any(r.saturation.saturated or r.tally.dropped for r in found.reports)
     found.findings = [_softened(f) for f in found.findings] if late or interrupted else found.findings
     outcomes = {f.outcome for f in found.findings}
     if not outcomes:
