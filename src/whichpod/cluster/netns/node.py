@@ -87,18 +87,21 @@ class Node(Zygote):
         if not data:
             raise RunIsOver
         made: list[socket.socket] = []
+        request = json.loads(data)
         try:
-            answer = self._do(json.loads(data), made) or {}
+            self._do(request, made)
+            answer: dict[str, Any] = {}
         except OSError as e:
             answer = {"error": e.strerror or str(e), "errno": e.errno}
         except Exception:
             answer = {"error": traceback.format_exc(limit=-1).strip().splitlines()[-1]}
+        answer["number"] = request["number"]
         with contextlib.suppress(OSError):
             socket.send_fds(self._requests, [json.dumps(answer).encode()], [s.fileno() for s in made])
         for one in made:
             one.close()
 
-    def _do(self, request: dict[str, Any], made: list[socket.socket]) -> dict[str, Any] | None:
+    def _do(self, request: dict[str, Any], made: list[socket.socket]) -> None:
         match request["op"]:
             case "node":
                 self._set_up(request)
@@ -108,8 +111,6 @@ class Node(Zygote):
                 self._pods.pop(request["pod"]).close()
             case "socket":
                 made.append(self._socket(request))
-                return {"address": made[0].getsockname()}
-        return None
 
     def _set_up(self, request: Mapping[str, Any]) -> None:
         self._pods[request["outside"]] = outside = self._new_pod({"name": request["outside"]})
