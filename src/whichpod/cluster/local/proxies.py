@@ -31,6 +31,9 @@ PROXYLESS = "proxyless client"
 ADMIN_PORT = 15000
 """Istio's port for Envoy's administration interface, on the pod's localhost."""
 _AT_ONCE = 16
+_DRAIN = ("--drain-time-s", "45", "--drain-strategy", "immediate")
+"""How connections end whose listener has changed, as Istio starts its sidecars (pkg/envoy/proxy.go): with the
+next response, and after 45 s in any case. Without this they would go on for ten minutes as before."""
 
 
 @dataclass(slots=True)
@@ -102,7 +105,7 @@ class Proxies:
         # A sidecar's private key is in it.
         file.touch(mode=0o600)
         file.write_text(json.dumps(bootstrap), encoding="utf-8")
-        argv = [str(binaries.find("envoy")), *complete(["-c", str(file)])]
+        argv = [str(binaries.find("envoy")), *complete(["-c", str(file), *(_DRAIN if account else ())])]
         env = base_environment(self._supervisor.folder)
         node.process = self._supervisor.exec(slug, argv, title=name, env=env, network=network)
 
