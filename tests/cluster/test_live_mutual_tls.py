@@ -17,7 +17,7 @@ CLIENT = Client(deployment="echo", via=Via.POD)
 def status(channel: grpc.Channel) -> str:
     """Of a health check without a word for any service."""
     try:
-        channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=5)
+        channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)(b"", timeout=5)
     except grpc.RpcError as error:
         return str(error.code().name)
     return "OK"
