@@ -8,9 +8,12 @@ from whichpod.manifest.traffic import (
     ConnectionPool,
     ConsistentHash,
     DestinationRule,
+    Distribute,
     HashCookie,
     HttpPool,
+    LocalityLb,
     OutlierDetection,
+    RetryBudget,
     Simple,
     TcpKeepalive,
     TcpPool,
@@ -71,6 +74,57 @@ def test_consistent_hash(text: str, expected: ConsistentHash) -> None:
     lb = policy(f"{{loadBalancer: {{consistentHash: {{{text}}}}}}}").load_balancer
     assert lb is not None
     assert lb.consistent_hash == expected
+
+
+def locality(text: str) -> LocalityLb | None:
+    lb = policy(f"{{loadBalancer: {{localityLbSetting: {{{text}}}}}}}").load_balancer
+    return lb.locality if lb else None
+
+
+def test_places() -> None:
+    assert locality("enabled: true") == LocalityLb()
+    assert locality("enabled: false") == LocalityLb(enabled=False)
+    distribute = "distribute: [{from: r/z/*, to: {r/z/s: 70, r/y: 30}}, {from: '*', to: {'*': 100}}]"
+    assert locality(distribute) == LocalityLb(
+        distribute=(Distribute("r/z/*", (("r/z/s", 70), ("r/y", 30))), Distribute("*", (("*", 100),)))
+    )
+    both = "failover: [{from: a, to: b}], failoverPriority: [topology.istio.io/network=n, zone]"
+    assert locality(both) == LocalityLb(
+        failover=(("a", "b"),), failover_priority=("topology.istio.io/network=n", "zone")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("distribute: [{from: a, to: {b: 99}}]", "add up to 99, not 100"),
+        ("distribute: [{from: a, to: {b: 0, c: 100}}]", "from 1 to 100"),
+        ("distribute: [{from: a/*/c, to: {b: 100}}]", "'a/*/c' is no place"),
+        ("distribute: [{from: a, to: {b/c/d/e: 100}}]", "'b/c/d/e' is no place"),
+        ("distribute: [{from: a, to: {b: 100}}, {from: a, to: {c: 100}}]", "the origin 'a' twice"),
+        ("distribute: [{from: a, to: {b: 100}}], failover: [{from: a, to: b}]", "can't both be given"),
+        ("failover: [{from: a, to: a}]", "must be another region"),
+        ("failover: [{from: a/b, to: c}]", "must be a region"),
+        ("failoverPriority: [a, a=b]", "the label 'a' twice"),
+    ],
+)
+def test_places_that_are_refused(text: str, says: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        locality(text)
+    assert says in caught.value.message
+
+
+def test_whom_a_rule_is_for() -> None:
+    found = rule("  exportTo: [., shop]\n  workloadSelector: {matchLabels: {app: x}}\n")
+    assert found.export_to == (".", "shop")
+    assert found.workload_selector == {"app": "x"}
+    assert (rule("").export_to, rule("").workload_selector) == ((), None)
+
+
+def test_retry_budget() -> None:
+    assert policy("{retryBudget: {}}").retry_budget == RetryBudget()
+    found = policy("{retryBudget: {percent: 12.5, minRetryConcurrency: 4}}").retry_budget
+    assert found == RetryBudget(12.5, 4)
 
 
 def test_a_whole_policy() -> None:
@@ -180,7 +234,6 @@ def test_deprecated_warmup_still_works() -> None:
             "  trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 9}}}}",
             "prime",
         ),
-        ("  trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: true}}}", "one zone"),
         ("  trafficPolicy: {loadBalancer: {warmup: {}}}", "warmup.duration is missing"),
         ("  trafficPolicy: {connectionPool: {tcp: {connectTimeout: 10}}}", "must be text, not a number"),
         ("  trafficPolicy: {connectionPool: {tcp: {connectTimeout: 10 s}}}", "is not a duration"),
@@ -198,8 +251,11 @@ def test_deprecated_warmup_still_works() -> None:
         ),
         ("  subsets: [{name: a}, {name: a}]", "the name 'a' twice"),
         ("  subsets: [{labels: {a: b}}]", "subsets[0].name is missing"),
-        ("  exportTo: ['.']", "understood as"),
-        ("  workloadSelector: {}", "workloadSelector is not understood"),
+        ("  exportTo: ['*', a]", "which Istio refuses"),
+        ("  exportTo: [A]", "'A' is no namespace"),
+        ("  workloadSelector: []", "workloadSelector must be an object"),
+        ("  trafficPolicy: {tunnel: {}}", "tunnel is not supported"),
+        ("  trafficPolicy: {retryBudget: {percent: 101}}", "from 0 to 100"),
     ],
 )
 def test_what_is_refused(spec: str, says: str) -> None:

@@ -119,7 +119,7 @@ def test_of_a_sniffed_port_it_is_said_by_what_was_found(make: Make) -> None:
     said = {}
     for chain in listener["filter_chains"]:
         (protocol,) = chain["filter_chain_match"]["application_protocols"]
-        offering, _router = chain["filters"][0]["typed_config"]["http_filters"]
+        offering, _fault, _router = chain["filters"][0]["typed_config"]["http_filters"]
         (action,) = offering["typed_config"]["on_request_headers"]
         said[protocol] = action["format_string"]["text_format_source"]["inline_string"]
     assert said == {"http/1.1": "istio-http/1.1,istio,http/1.1", "h2c": "istio-h2,istio,h2"}

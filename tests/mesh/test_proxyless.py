@@ -50,6 +50,13 @@ def test_names_that_may_be_dialled(make: Make) -> None:
     assert set(proxyless(registry, namespace="x").listeners) == {"echo.default.svc.cluster.local:80"}
 
 
+def test_what_a_route_does_beyond_grpc_is_remarked(make: Make) -> None:
+    more = "  - route: [{destination: {host: echo}}]\n    mirror: {host: echo}\n    rewrite: {uri: /}\n"
+    head = EVERY_KIND[: EVERY_KIND.index("  - match")]
+    (found,) = remarks(make(more=head + more))
+    assert "mirrors and rewrite of a route: gRPC has nothing of the kind" in found.message
+
+
 EVERY_KIND = """---
 apiVersion: networking.istio.io/v1
 kind: VirtualService

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.mesh.http_routes import CLUSTER, HOST, ONLY_DEFAULT, RETRIES, ROWS, action, route
+from whichpod.mesh.caller import Caller
 from whichpod.mesh.outbound import outbound
 from whichpod.mesh.proxyless import proxyless
 from whichpod.mesh.resources import ROUTE
@@ -12,9 +14,6 @@ from whichpod.mesh.xds import packed
 if TYPE_CHECKING:
     from tests.mesh.conftest import Make
 
-HOST = "echo.default.svc.cluster.local"
-ANYWHERE = {"prefix": "/"}
-RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 VIRTUAL = """---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -23,10 +22,12 @@ spec:
   hosts: [echo]
   http:
 """
+CALLER = Caller(labels={"app": "shop"})
 
 
-def routes(make: Make, virtual: str = "", policy: str = "") -> list[dict[str, Any]]:
-    found = outbound(make(policy, more=VIRTUAL + virtual if virtual else ""), lambda s, p: ("127.0.0.1", 1))
+def routes(make: Make, virtual: str = "", policy: str = "", more: str = "") -> list[dict[str, Any]]:
+    registry = make(policy, more=(VIRTUAL + virtual if virtual else "") + more)
+    found = outbound(registry, lambda s, p: ("127.0.0.1", 1), caller=CALLER)
     name = f"{HOST}:80"
     packed(ROUTE, found.texts[ROUTE][name])
     (host,) = found.routes[name]["virtual_hosts"]
@@ -35,21 +36,21 @@ def routes(make: Make, virtual: str = "", policy: str = "") -> list[dict[str, An
     return result
 
 
+def indented(text: str) -> str:
+    return "".join(f"  {line}\n" for line in text.splitlines())
+
+
 def test_default_route(make: Make) -> None:
-    (route,) = routes(make)
-    assert route["match"] == ANYWHERE
-    action = route["route"]
-    assert action["cluster"] == f"outbound|80||{HOST}"
-    assert action["timeout"] == "0s"
-    retry = action["retry_policy"]
-    assert (retry["retry_on"], retry["num_retries"], retry["host_selection_retry_max_attempts"]) == (
-        RETRY_ON,
-        2,
-        5,
-    )
-    assert retry["retry_host_predicate"][0]["name"] == "envoy.retry_host_predicates.previous_hosts"
-    assert "retriable_status_codes" not in retry
-    assert "hash_policy" not in action
+    assert routes(make) == ONLY_DEFAULT == [{"match": {"prefix": "/"}, "name": "default", "route": action()}]
+
+
+@pytest.mark.parametrize(("virtual", "expected"), ROWS, ids=[virtual for virtual, _ in ROWS])
+def test_virtual_services(make: Make, virtual: str, expected: list[Any]) -> None:
+    assert routes(make, indented(virtual)) == expected
+
+
+def hashed(key: str) -> str:
+    return f"{{consistentHash: {{{key}}}}}"
 
 
 @pytest.mark.parametrize(
@@ -59,117 +60,211 @@ def test_default_route(make: Make) -> None:
         ("useSourceIp: true", {"connection_properties": {"source_ip": True}}),
         ("httpQueryParameterName: q", {"query_parameter": {"name": "q"}}),
         ("httpCookie: {name: c, ttl: 1m, path: /}", {"cookie": {"name": "c", "ttl": "60s", "path": "/"}}),
+        ("httpCookie: {name: c}", {"cookie": {"name": "c"}}),
     ],
 )
 def test_the_hash_key_sits_on_the_route(make: Make, key: str, expected: dict[str, Any]) -> None:
-    (route,) = routes(make, policy=f"{{loadBalancer: {{consistentHash: {{{key}}}}}}}")
-    assert route["route"]["hash_policy"] == [expected]
-    assert "retry_host_predicate" not in route["route"]["retry_policy"]
+    (found,) = routes(make, policy=f"{{loadBalancer: {hashed(key)}}}")
+    # Only where a VirtualService names the destination do retries stay with the host of the key.
+    assert found["route"] == action(hash_policy=[expected])
+    (found,) = routes(make, "  - route: [{destination: {host: echo}}]\n", f"{{loadBalancer: {hashed(key)}}}")
+    stays = {k: v for k, v in RETRIES.items() if k != "retry_host_predicate"}
+    assert found["route"] == action(hash_policy=[expected], retry_policy=stays)
 
 
-def test_matches(make: Make) -> None:
-    found = routes(
-        make,
-        """\
-  - name: first
-    match:
-    - uri: {exact: /a/B}
-      headers: {x-a: {exact: "1"}, x-b: {prefix: p}, x-c: {regex: r+}, x-d: {}}
-      withoutHeaders: {x-e: {}}
-    - uri: {prefix: /a}
-      method: {exact: POST}
-      authority: {exact: echo}
-    - {uri: {regex: "/.*"}, port: 80}
-    - {port: 81}
-    route: [{destination: {host: echo}}]
-  - match: [{port: 81}]
-    route: [{destination: {host: echo}}]
-  - route: [{destination: {host: echo}}]
-""",
-    )
-    assert [r["match"] for r in found] == [
-        {
-            "path": "/a/B",
-            "headers": [
-                {"name": "x-a", "string_match": {"exact": "1"}},
-                {"name": "x-b", "string_match": {"prefix": "p"}},
-                {"name": "x-c", "string_match": {"safe_regex": {"regex": "r+"}}},
-                {"name": "x-d", "present_match": True},
-                {"name": "x-e", "present_match": True, "invert_match": True},
-            ],
-        },
-        {
-            "prefix": "/a",
-            "headers": [
-                {"name": ":method", "string_match": {"exact": "POST"}},
-                {"name": ":authority", "string_match": {"exact": "echo"}},
-            ],
-        },
-        {"safe_regex": {"regex": "/.*"}},
-        ANYWHERE,
-    ]
-    assert [r.get("name") for r in found] == ["first", "first", "first", None]
+LAYERS = f"""{{loadBalancer: {hashed("httpHeaderName: all")}, portLevelSettings: [
+    {{port: {{number: 80}}, loadBalancer: {hashed("httpHeaderName: port")}}},
+    {{port: {{number: 81}}, loadBalancer: {{simple: RANDOM}}}}]}}
+  subsets:
+  - {{name: plain}}
+  - {{name: own, trafficPolicy: {{loadBalancer: {hashed("httpHeaderName: subset")}}}}}
+"""
 
 
-def test_destinations_and_weights(make: Make) -> None:
-    (route,) = routes(
-        make,
-        """\
-  - route:
-    - {destination: {host: echo, subset: a}, weight: 90}
-    - {destination: {host: other, port: {number: 9}}, weight: 10}
-    - {destination: {host: x.shop.svc.cluster.local}, weight: 0}
-""",
-    )
-    assert route["route"]["weighted_clusters"] == {
-        "clusters": [
-            {"name": f"outbound|80|a|{HOST}", "weight": 90},
-            {"name": "outbound|9||other.default.svc.cluster.local", "weight": 10},
-        ]
-    }
+@pytest.mark.parametrize(
+    ("destination", "key"),
+    [
+        (None, "port"),
+        ("{host: echo}", "all"),
+        ("{host: echo, port: {number: 80}}", "port"),
+        ("{host: echo, port: {number: 81}}", "all"),
+        ("{host: echo, subset: plain}", "all"),
+        ("{host: echo, subset: own}", "subset"),
+        ("{host: echo, subset: own, port: {number: 80}}", "subset"),
+    ],
+)
+def test_which_hash_key(make: Make, destination: str | None, key: str) -> None:
+    """As hashForService and hashForHTTPDestination choose: a port counts where the route names it."""
+    virtual = f"  - route: [{{destination: {destination}}}]\n" if destination else ""
+    (found,) = routes(make, virtual, LAYERS)
+    assert found["route"]["hash_policy"] == [{"header": {"header_name": key}}]
+
+
+def test_weighted_destinations_add_their_keys(make: Make) -> None:
+    virtual = "  - route: [{destination: {host: echo, subset: own}, weight: 1}, "
+    virtual += "{destination: {host: echo}, weight: 1}]\n"
+    (found,) = routes(make, virtual, LAYERS)
+    keys = [{"header": {"header_name": key}} for key in ("subset", "all")]
+    assert found["route"]["hash_policy"] == keys
+    assert found["route"]["retry_policy"] == RETRIES
 
 
 def test_a_services_only_port_is_meant_where_none_is_named(make: Make) -> None:
     other = "---\napiVersion: v1\nkind: Service\nmetadata: {name: other}\nspec: {ports: [{port: 7000}]}\n"
-    registry = make(more=VIRTUAL + "  - route: [{destination: {host: other}}]\n" + other)
-    found = outbound(registry, lambda s, p: ("127.0.0.1", p.port))
-    action = found.routes[f"{HOST}:80"]["virtual_hosts"][0]["routes"][0]["route"]
-    assert action["cluster"] == "outbound|7000||other.default.svc.cluster.local"
+    (found,) = routes(make, "  - route: [{destination: {host: other}}]\n", more=other)
+    assert found["route"]["cluster"] == "outbound|7000||other.default.svc.cluster.local"
 
 
-@pytest.mark.parametrize(
-    ("retries", "expected"),
-    [
-        ("{attempts: 5}", {"num_retries": 5, "retry_on": RETRY_ON}),
-        ("{attempts: 1, perTryTimeout: 2s}", {"num_retries": 1, "per_try_timeout": "2s"}),
-        ("{attempts: 1, retryOn: 'reset, 5xx'}", {"retry_on": "reset,5xx"}),
-        (
-            "{attempts: 1, retryOn: '503,reset,429'}",
-            {"retry_on": "reset,retriable-status-codes", "retriable_status_codes": [503, 429]},
-        ),
-    ],
-)
-def test_retries(make: Make, retries: str, expected: dict[str, Any]) -> None:
-    (route,) = routes(make, f"  - route: [{{destination: {{host: echo}}}}]\n    retries: {retries}\n")
-    policy = route["route"]["retry_policy"]
-    assert policy | expected == policy
-    assert "retry_host_predicate" in policy
-
-
-def test_no_retries_and_the_same_host(make: Make) -> None:
-    base = "  - route: [{destination: {host: echo}}]\n    retries: "
-    (route,) = routes(make, base + "{attempts: 0}\n")
-    assert "retry_policy" not in route["route"]
-    (route,) = routes(make, base + "{attempts: 1, retryIgnorePreviousHosts: false}\n")
-    assert "retry_host_predicate" not in route["route"]["retry_policy"]
-
-
-def test_timeouts(make: Make) -> None:
+def test_timeouts_of_proxyless_clients(make: Make) -> None:
     virtual = "  - route: [{destination: {host: echo}}]\n    timeout: 1500ms\n"
-    (route,) = routes(make, virtual)
-    assert route["route"]["timeout"] == "1.5s"
-    assert route["route"]["max_stream_duration"] == {"grpc_timeout_header_max": "1.5s"}
-    found = proxyless(make(more=VIRTUAL + virtual)).routes[f"outbound|80||{HOST}"]
+    found = proxyless(make(more=VIRTUAL + virtual)).routes[CLUSTER]
     assert found["virtual_hosts"][0]["routes"][0]["route"]["max_stream_duration"] == {
         "max_stream_duration": "1.5s"
     }
+
+
+GRPC_ROUTE = """---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: echo}
+spec:
+  parentRefs: [{group: "", kind: Service, name: echo}]
+  rules:
+"""
+
+
+def by_gateway_api(match: dict[str, Any] | None = None, rule: int = 0, **changes: Any) -> Any:
+    changes = {"cluster_not_found_response_code": "INTERNAL_SERVER_ERROR", **changes}
+    more = changes.pop("more", None)
+    return route(match, name=f"default.echo.{rule}", more=more, **changes)
+
+
+BACKEND = "backendRefs: [{name: echo, port: 80}]"
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (f"- {{{BACKEND}}}", [by_gateway_api()]),
+        (
+            f"- {{matches: [{{method: {{service: a.B, method: C}}}}], {BACKEND}}}",
+            [by_gateway_api({"path": "/a.B/C"})],
+        ),
+        (
+            f"- {{matches: [{{method: {{service: a.B}}}}], {BACKEND}}}",
+            [by_gateway_api({"path_separated_prefix": "/a.B"})],
+        ),
+        (
+            f"- {{matches: [{{method: {{method: C}}}}], {BACKEND}}}",
+            [by_gateway_api({"safe_regex": {"regex": "/[^/]+/C"}})],
+        ),
+        (
+            f"- {{matches: [{{method: {{type: RegularExpression, service: 'a[.]B'}}}}], {BACKEND}}}",
+            [by_gateway_api({"safe_regex": {"regex": "/a[.]B/.+"}})],
+        ),
+        (
+            f"- {{matches: [{{headers: [{{name: X-A, value: '1'}}, "
+            f"{{name: x-b, type: RegularExpression, value: 'b+'}}]}}], {BACKEND}}}",
+            [
+                by_gateway_api(
+                    {
+                        "prefix": "/",
+                        "headers": [
+                            {"name": "x-a", "string_match": {"exact": "1"}},
+                            {"name": "x-b", "string_match": {"safe_regex": {"regex": "b+"}}},
+                        ],
+                    }
+                )
+            ],
+        ),
+        # The most specific comes first, whatever the order of writing (sortHTTPRoutes).
+        (
+            f"- {{{BACKEND}}}\n- {{matches: [{{method: {{service: a.B}}}}, "
+            f"{{method: {{service: a.B, method: C}}}}], {BACKEND}}}",
+            [
+                by_gateway_api({"path": "/a.B/C"}, 1),
+                by_gateway_api({"path_separated_prefix": "/a.B"}, 1),
+                by_gateway_api(),
+            ],
+        ),
+        (
+            "- backendRefs: [{name: echo, port: 80, weight: 9}, {name: v2, port: 81, namespace: shop}, "
+            "{name: v3, port: 82, weight: 0}]",
+            [
+                by_gateway_api(
+                    cluster=None,
+                    weighted_clusters={
+                        "clusters": [
+                            {"name": CLUSTER, "weight": 9},
+                            {"name": "outbound|81||v2.shop.svc.cluster.local", "weight": 1},
+                        ]
+                    },
+                )
+            ],
+        ),
+        (
+            "- backendRefs: [{name: echo, port: 80, weight: 0}]",
+            [
+                {
+                    "match": {"prefix": "/"},
+                    "name": "default.echo.0",
+                    "direct_response": {"status": 500},
+                }
+            ],
+        ),
+        (
+            f"""\
+- filters:
+  - {{type: RequestHeaderModifier, requestHeaderModifier: {{set: [{{name: A, value: '1'}}], remove: [b]}}}}
+  - {{type: ResponseHeaderModifier, responseHeaderModifier: {{add: [{{name: c, value: '2'}}]}}}}
+  - {{type: RequestMirror, requestMirror: {{backendRef: {{name: m, port: 9}}, percent: 5}}}}
+  {BACKEND}
+""",
+            [
+                by_gateway_api(
+                    request_mirror_policies=[
+                        {
+                            "cluster": "outbound|9||m.default.svc.cluster.local",
+                            "runtime_fraction": {
+                                "default_value": {"numerator": 50_000, "denominator": "MILLION"}
+                            },
+                            "trace_sampled": False,
+                        }
+                    ],
+                    more={
+                        "request_headers_to_add": [
+                            {
+                                "header": {"key": "a", "value": "1"},
+                                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                            }
+                        ],
+                        "request_headers_to_remove": ["b"],
+                        "response_headers_to_add": [
+                            {
+                                "header": {"key": "c", "value": "2"},
+                                "append_action": "APPEND_IF_EXISTS_OR_ADD",
+                            }
+                        ],
+                    },
+                )
+            ],
+        ),
+    ],
+)
+def test_grpc_routes(make: Make, rules: str, expected: list[Any]) -> None:
+    """As istiod converts them: pilot/pkg/config/kube/gateway, conversion.go."""
+    assert routes(make, more=GRPC_ROUTE + indented(rules)) == expected
+
+
+def test_the_port_of_a_grpc_routes_parent(make: Make) -> None:
+    for port, expected in ((80, [by_gateway_api()]), (81, ONLY_DEFAULT)):
+        parent = GRPC_ROUTE.replace("name: echo}]", f"name: echo, port: {port}}}]")
+        assert routes(make, more=parent + indented(f"- {{{BACKEND}}}")) == expected
+
+
+def test_two_grpc_routes_for_a_service_are_one(make: Make) -> None:
+    first = GRPC_ROUTE + indented(f"- {{name: all, {BACKEND}}}")
+    second = GRPC_ROUTE.replace("{name: echo}", "{name: more}", 1) + indented(
+        f"- {{name: one, matches: [{{method: {{service: a, method: b}}}}], {BACKEND}}}"
+    )
+    assert [r["name"] for r in routes(make, more=first + second)] == ["one", "all"]

@@ -130,14 +130,93 @@ def test_port_level_settings_replace_and_subsets_inherit() -> None:
     assert policy_for(None, 80) == TrafficPolicy()
 
 
-def test_which_virtual_service() -> None:
-    def name(found: Bundle, namespace: str) -> str | None:
-        chosen = virtual_for(found, found.services[0], namespace)
-        return chosen.meta.name if chosen else None
+def routed(found: Bundle, namespace: str = "shop") -> str | None:
+    chosen = virtual_for(found, found.services[0], namespace)
+    return chosen.meta.name if chosen else None
 
+
+def with_export(text: str, export: str) -> str:
+    return text.replace("spec:\n", f"spec:\n  exportTo: {export}\n")
+
+
+def test_which_virtual_service() -> None:
     host = "echo.shop.svc.cluster.local"
-    assert name(bundle(), "shop") is None
-    assert name(bundle(virtual("a", "echo"), virtual("b", "echo")), "shop") == "a"
-    assert name(bundle(virtual("a", "*"), virtual("b", "echo")), "shop") == "b"
-    assert name(bundle(virtual("a", host), virtual("b", host, "client")), "client") == "b"
-    assert name(bundle(virtual("a", "echo", "client")), "client") is None
+    assert routed(bundle()) is None
+    assert routed(bundle(virtual("a", "*"), virtual("b", "echo"))) == "b"
+    assert routed(bundle(virtual("a", "echo", "client")), "client") is None
+    # Made by one `kubectl apply`, they are of an age: the name decides. Otherwise the oldest holds.
+    b = virtual("b", host)
+    assert routed(bundle(b, virtual("a", host, "client")), "client") == "a"
+    old = b.replace("name: b", 'name: b, creationTimestamp: "2024-01-01T00:00:00Z"')
+    assert routed(bundle(virtual("a", host), old)) == "b"
+
+
+def test_a_virtual_service_is_for_whom_it_is_exported_to() -> None:
+    host = "echo.shop.svc.cluster.local"
+    for export, seen in (("['*']", True), ("[client]", True), ("[other, shop]", False), ("['.']", False)):
+        found = bundle(with_export(virtual("a", host), export))
+        assert (routed(found, "client") == "a") is seen
+    own = with_export(virtual("z", host, "client"), "['.']")
+    assert routed(bundle(virtual("a", host), own), "client") == "z"
+    assert routed(bundle(virtual("a", host), own), "shop") == "a"
+    assert routed(bundle(virtual("a", host), with_export(virtual("y", host), "[client]")), "client") == "y"
+
+
+def grpc_route(name: str, namespace: str) -> str:
+    return f"""---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  parentRefs: [{{group: "", kind: Service, name: echo, namespace: shop}}]
+  rules: [{{backendRefs: [{{name: echo, namespace: shop, port: 80}}]}}]
+"""
+
+
+def test_grpc_routes_of_the_caller_come_before_those_of_the_service() -> None:
+    found = bundle(grpc_route("a", "shop"), grpc_route("b", "client"), grpc_route("c", "elsewhere"))
+    assert [routed(found, n) for n in ("shop", "client", "elsewhere", "x")] == ["a~0", "b~0", "c~0", "a~0"]
+    assert routed(bundle(virtual("a", "echo"), grpc_route("b", "shop")), "shop") == "b~0"
+    assert routed(bundle(virtual("a", "echo"), grpc_route("b", "shop")), "client") == "a"
+
+
+def test_a_rule_is_for_whom_it_is_exported_to() -> None:
+    host = "echo.shop.svc.cluster.local"
+    for export, seen in (("['*']", True), ("[client]", True), ("['.']", False), ("['~']", False)):
+        found = bundle(with_export(rule("a", host, "RANDOM"), export))
+        assert (chosen(found, "client") == "a") is seen
+    assert chosen(bundle(with_export(rule("a", host, "RANDOM"), "['.']")), "shop") == "a"
+    private = with_export(rule("private", host, "RANDOM", "istio-system"), "['.']")
+    assert chosen(bundle(private), "shop") is None
+    assert chosen(bundle(private), "istio-system") == "private"
+
+
+def selecting(name: str, labels: str, simple: str, subset: str, namespace: str = "shop") -> str:
+    host = "echo.shop.svc.cluster.local"
+    more = f"  workloadSelector: {{matchLabels: {labels}}}\n  subsets: [{{name: {subset}}}]\n"
+    return rule(name, host, simple, namespace, more)
+
+
+def test_a_rule_for_some_workloads() -> None:
+    common = rule("b", "echo", "RANDOM", more="  subsets: [{name: all}]\n")
+    found = bundle(common, selecting("c", "{app: x}", "ROUND_ROBIN", "own"))
+
+    def of(namespace: str, labels: dict[str, str] | None) -> tuple[str, list[str]] | None:
+        rule = rule_for(found, found.services[0], namespace, labels)
+        return (rule.meta.name, [s.name for s in rule.subsets]) if rule else None
+
+    assert of("shop", {"app": "x", "y": "z"}) == ("c", ["own"])
+    # As istiod merges: its subsets are added to the rule for all, too.
+    assert of("shop", {"app": "y"}) == ("b", ["all", "own"])
+    assert of("shop", None) == ("b", ["all", "own"])
+    assert of("client", {"app": "x"}) == ("b", ["all", "own"])
+    alone = bundle(selecting("c", "{app: x}", "RANDOM", "own"))
+    assert rule_for(alone, alone.services[0], "shop", {"app": "y"}) is None
+    twice = bundle(
+        selecting("c", "{app: x}", "RANDOM", "one"),
+        selecting("d", "{app: x}", "RANDOM", "two"),
+        selecting("e", "{app: y}", "RANDOM", "three"),
+    )
+    merged = rule_for(twice, twice.services[0], "shop", {"app": "x"})
+    assert merged is not None
+    assert [s.name for s in merged.subsets] == ["one", "two"]

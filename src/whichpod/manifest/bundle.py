@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from whichpod.manifest.kinds import ConfigMap, Deployment, Holder, Namespace, Node, Note, Secret, Service
-from whichpod.manifest.traffic import DestinationRule, PeerAuthentication, VirtualService
+from whichpod.manifest.routing import GrpcRoute, VirtualService
+from whichpod.manifest.traffic import DestinationRule, PeerAuthentication
 from whichpod.model.errors import UsageError
 
 T = TypeVar("T", ConfigMap, Secret)
@@ -28,9 +29,11 @@ class Bundle:
     namespaces: tuple[Namespace, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
     virtual_services: tuple[VirtualService, ...] = ()
+    """Those that GRPCRoutes stand for included."""
     peer_authentications: tuple[PeerAuthentication, ...] = ()
     secrets: tuple[Secret, ...] = ()
     nodes: tuple[Node, ...] = ()
+    grpc_routes: tuple[GrpcRoute, ...] = ()
     notes: tuple[Note, ...] = ()
     """What has no effect in a lab; worth showing to the user once."""
     documents: tuple[Mapping[str, Any], ...] = field(default=(), compare=False, repr=False)

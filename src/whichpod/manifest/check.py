@@ -9,13 +9,8 @@ from whichpod.manifest.fields import Findings
 from whichpod.manifest.hosts import full_host, matches
 from whichpod.manifest.kinds import Deployment, Meta, Service, ServicePort, Where
 from whichpod.manifest.placement import candidates, nodes
-from whichpod.manifest.traffic import (
-    DestinationRule,
-    PeerAuthentication,
-    RouteDestination,
-    Simple,
-    VirtualService,
-)
+from whichpod.manifest.routing import RouteDestination, VirtualService
+from whichpod.manifest.traffic import DestinationRule, PeerAuthentication, Simple
 
 
 def check(bundle: Bundle, findings: Findings) -> None:
@@ -49,7 +44,10 @@ def _objects(bundle: Bundle) -> Iterator[tuple[str, Meta, Where]]:
     for r in bundle.destination_rules:
         yield "DestinationRule", r.meta, r.where
     for v in bundle.virtual_services:
-        yield "VirtualService", v.meta, v.where
+        if not v.gateway_api:
+            yield "VirtualService", v.meta, v.where
+    for g in bundle.grpc_routes:
+        yield "GRPCRoute", g.meta, g.where
     for p in bundle.peer_authentications:
         yield "PeerAuthentication", p.meta, p.where
 
@@ -150,17 +148,25 @@ def _peers(bundle: Bundle, policy: PeerAuthentication, findings: Findings) -> No
 
 
 def _virtual(bundle: Bundle, virtual: VirtualService, findings: Findings) -> None:
-    subject = f"VirtualService {virtual.meta.name}"
+    subject = _subject(virtual)
     for host in virtual.hosts:
         if not _meant(bundle, host, virtual.meta.namespace):
             findings.note(virtual.where, f"{subject}: {_nowhere(host)}")
     for route in virtual.routes:
         for to in route.destinations:
             _destination(bundle, virtual, to, findings)
+        for mirror in route.mirrors:
+            if not _meant(bundle, mirror.to.host, virtual.meta.namespace):
+                findings.note(mirror.to.where, f"{subject}: {_nowhere(mirror.to.host)} Nothing is mirrored.")
+
+
+def _subject(virtual: VirtualService) -> str:
+    name = virtual.meta.name
+    return f"GRPCRoute {name.partition('~')[0]}" if virtual.gateway_api else f"VirtualService {name}"
 
 
 def _destination(bundle: Bundle, virtual: VirtualService, to: RouteDestination, findings: Findings) -> None:
-    subject = f"VirtualService {virtual.meta.name}"
+    subject = _subject(virtual)
     services = _meant(bundle, to.host, virtual.meta.namespace)
     if not services:
         findings.note(to.where, f"{subject}: {_nowhere(to.host)} RPCs on this route fail with UNAVAILABLE.")

@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
-
 from whichpod.manifest.fields import Fields
-from whichpod.manifest.meta import check_name, labels, read_meta
-from whichpod.manifest.traffic import (
-    ClientTls,
-    ConnectionPool,
-    ConsistentHash,
-    DestinationRule,
-    HashCookie,
-    HttpPool,
-    LoadBalancer,
-    OutlierDetection,
-    Simple,
-    Subset,
-    TcpKeepalive,
-    TcpPool,
-    TrafficPolicy,
-    Upgrade,
-    Warmup,
-)
-
-_LB_FIELDS = ("simple", "consistentHash")
-_HASH_KEYS = ("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName")
+from whichpod.manifest.meta import check_name, labels, read_meta, well_formed
+from whichpod.manifest.traffic import DestinationRule, Subset
+from whichpod.manifest.traffic_policies import read_policy
 
 
 def read_destination_rule(top: Fields) -> DestinationRule:
@@ -36,176 +16,35 @@ def read_destination_rule(top: Fields) -> DestinationRule:
     if spec is None:
         return DestinationRule(meta, top.where, "")
     host = spec.text("host", required=True)
-    policy = _policy(p) if (p := spec.child("trafficPolicy")) else None
+    policy = read_policy(p) if (p := spec.child("trafficPolicy")) else None
     subsets = tuple(_subset(s) for s in spec.children("subsets"))
-    check_export(spec)
+    export_to = read_export(spec)
+    selector = None
+    if s := spec.child("workloadSelector"):
+        selector = labels(s, "matchLabels")
+        s.done()
     spec.done()
     names = [s.name for s in subsets]
     for name in sorted({n for n in names if n and names.count(n) > 1}):
         spec.fail("subsets", f"has the name {name!r} twice.")
-    return DestinationRule(meta, top.where, host, policy, subsets)
+    return DestinationRule(meta, top.where, host, policy, subsets, export_to, selector)
 
 
-def check_export(spec: Fields) -> None:
-    """`exportTo` may say "*" only: other reach isn't modelled."""
-    if any(e != "*" for e in spec.texts("exportTo")):
-        spec.fail("exportTo", 'is understood as ["*"] only.')
+def read_export(spec: Fields) -> tuple[str, ...]:
+    """Reads `exportTo`: namespaces, "." or "*"."""
+    found = spec.texts("exportTo")
+    for name in found:
+        if name not in (".", "*", "~") and not well_formed(name, "label"):
+            spec.fail("exportTo", f"{name!r} is no namespace.", fix='Write a name, "." or "*".')
+    if len(found) > 1 and {"*", "~"} & set(found):
+        spec.fail("exportTo", 'has another namespace beside "*" or "~", which Istio refuses.')
+    return found
 
 
 def _subset(s: Fields) -> Subset:
     name = s.text("name", required=True)
     check_name(s, "name", name, "label")
-    found = Subset(
-        name, s.where, labels(s, "labels"), _policy(p) if (p := s.child("trafficPolicy")) else None
-    )
+    policy = read_policy(p) if (p := s.child("trafficPolicy")) else None
+    found = Subset(name, s.where, labels(s, "labels"), policy)
     s.done()
-    return found
-
-
-def _policy(p: Fields, *, of_port: bool = False) -> TrafficPolicy:
-    found = TrafficPolicy(
-        _load_balancer(lb) if (lb := p.child("loadBalancer")) else None,
-        _pool(pool) if (pool := p.child("connectionPool")) else None,
-        _outlier(outlier) if (outlier := p.child("outlierDetection")) else None,
-        _tls(tls) if (tls := p.child("tls")) else None,
-        () if of_port else tuple(_port_policy(s) for s in p.children("portLevelSettings")),
-    )
-    if of_port:
-        p.silent("port")
-    p.done()
-    return found
-
-
-def _port_policy(s: Fields) -> tuple[int, TrafficPolicy]:
-    number = 0
-    if port := s.child("port", required=True):
-        number = port.whole("number", low=1, high=65535, required=True)
-        port.done()
-    return number, _policy(s, of_port=True)
-
-
-def _tls(tls: Fields) -> ClientTls:
-    chosen = tls.choice("mode", ("DISABLE", "ISTIO_MUTUAL"), "DISABLE", beyond=("SIMPLE", "MUTUAL"))
-    mode = cast(Literal["DISABLE", "ISTIO_MUTUAL"], chosen)
-    sni = tls.text("sni")
-    names = tls.texts("subjectAltNames") if "subjectAltNames" in tls else None
-    tls.silent("subjectAltNames")
-    if mode == "DISABLE" and (sni or names):
-        tls.note("mode", "DISABLE leaves sni and subjectAltNames without effect.")
-    tls.done()
-    return ClientTls(mode, sni, names)
-
-
-def _load_balancer(lb: Fields) -> LoadBalancer:
-    if all(f in lb for f in _LB_FIELDS):
-        lb.fail("consistentHash", "and simple can't both be given.")
-    simple = Simple(lb.choice("simple", list(Simple), Simple.UNSPECIFIED))
-    if simple is Simple.LEAST_CONN:
-        lb.note("simple", "LEAST_CONN is the old name of LEAST_REQUEST.")
-    hashed = _hash(h) if (h := lb.child("consistentHash")) else None
-    warmup = _warmup(w) if (w := lb.child("warmup")) else None
-    if (old := lb.duration("warmupDurationSecs", low=0.001)) is not None:
-        lb.note("warmupDurationSecs", "is deprecated; Istio still reads it. Write warmup.duration.")
-        warmup = warmup or Warmup(old)
-    if (locality := lb.child("localityLbSetting")) is not None:
-        if locality.optional_flag("enabled") is not False:
-            lb.fail("localityLbSetting", "is understood with `enabled: false` only: the lab has one zone.")
-        locality.done()
-    lb.done()
-    return LoadBalancer(lb.where, simple, hashed, warmup)
-
-
-def _hash(h: Fields) -> ConsistentHash:
-    if len([k for k in _HASH_KEYS if k in h]) != 1:
-        h.findings.fail(h.where, f"{h.subject}: {h.path} must have one of {', '.join(_HASH_KEYS)}.")
-    header, source = h.text("httpHeaderName"), h.flag("useSourceIp")
-    query = h.text("httpQueryParameterName")
-    cookie = None
-    if c := h.child("httpCookie"):
-        cookie = HashCookie(c.text("name", required=True), c.text("path"), c.duration("ttl"))
-        c.done()
-    algorithm: Literal["", "ringHash", "maglev"] = ""
-    size = h.whole("minimumRingSize", high=8_388_608)
-    if size:
-        h.note("minimumRingSize", "is deprecated; Istio still reads it. Write ringHash.minimumRingSize.")
-    if "ringHash" in h and "maglev" in h:
-        h.fail("maglev", "and ringHash can't both be given.")
-    if ring := h.child("ringHash"):
-        algorithm, size = "ringHash", ring.whole("minimumRingSize", high=8_388_608)
-        ring.done()
-    if maglev := h.child("maglev"):
-        algorithm, size = "maglev", maglev.whole("tableSize", high=5_000_011)
-        if size and any(size % n == 0 for n in range(2, int(size**0.5) + 1)):
-            maglev.fail("tableSize", f"must be a prime number, not {size}: Envoy refuses others.")
-        maglev.done()
-    h.done()
-    return ConsistentHash(header, cookie, source, query, algorithm, size)
-
-
-def _warmup(w: Fields) -> Warmup:
-    duration = w.duration("duration", low=0.001)
-    if duration is None:
-        if "duration" not in w:
-            w.fail("duration", "is missing.")
-        duration = 1
-    found = Warmup(
-        duration,
-        w.number("minimumPercent", 10, low=0, high=100),
-        w.number("aggression", 1, low=1, high=1e6),
-    )
-    w.done()
-    return found
-
-
-def _pool(pool: Fields) -> ConnectionPool:
-    tcp, http = TcpPool(), HttpPool()
-    if t := pool.child("tcp"):
-        tcp = TcpPool(
-            t.whole("maxConnections"),
-            t.duration("connectTimeout", low=0.001),
-            t.duration("maxConnectionDuration", low=0.001),
-            t.duration("idleTimeout"),
-            _keepalive(k) if (k := t.child("tcpKeepalive")) else None,
-        )
-        t.done()
-    if h := pool.child("http"):
-        http = HttpPool(
-            http1_max_pending_requests=h.whole("http1MaxPendingRequests"),
-            http2_max_requests=h.whole("http2MaxRequests"),
-            max_requests_per_connection=h.whole("maxRequestsPerConnection"),
-            max_retries=h.whole("maxRetries"),
-            idle_timeout_s=h.duration("idleTimeout"),
-            h2_upgrade=cast(
-                Upgrade, h.choice("h2UpgradePolicy", ("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"), "DEFAULT")
-            ),
-            use_client_protocol=h.flag("useClientProtocol"),
-            max_concurrent_streams=h.whole("maxConcurrentStreams"),
-        )
-        h.done()
-    pool.done()
-    return ConnectionPool(tcp, http)
-
-
-def _keepalive(k: Fields) -> TcpKeepalive:
-    found = TcpKeepalive(k.optional_whole("probes"), k.duration("time", low=1), k.duration("interval", low=1))
-    k.done()
-    return found
-
-
-def _outlier(o: Fields) -> OutlierDetection:
-    for old, new in (("consecutiveErrors", "consecutive5xxErrors or consecutiveGatewayErrors"),):
-        if old in o:
-            o.note(old, f"is deprecated and Istio no longer reads it: it has no effect. Write {new}.")
-        o.silent(old)
-    found = OutlierDetection(
-        consecutive_5xx=o.optional_whole("consecutive5xxErrors"),
-        consecutive_gateway=o.optional_whole("consecutiveGatewayErrors"),
-        split_local_origin=o.flag("splitExternalLocalOriginErrors"),
-        consecutive_local_origin=o.optional_whole("consecutiveLocalOriginFailures"),
-        interval_s=o.duration("interval", low=0.001),
-        base_ejection_s=o.duration("baseEjectionTime", low=0.001),
-        max_ejection_percent=o.whole("maxEjectionPercent", high=100),
-        min_health_percent=o.whole("minHealthPercent", high=100),
-    )
-    o.done()
     return found

@@ -13,6 +13,7 @@ from whichpod.manifest.data import read_config_map, read_secret
 from whichpod.manifest.destination_rules import read_destination_rule
 from whichpod.manifest.environment import filled
 from whichpod.manifest.fields import Fields, Findings
+from whichpod.manifest.grpc_routes import read_grpc_route, virtual_services
 from whichpod.manifest.kustomize import ORIGIN, build, is_kustomization
 from whichpod.manifest.nodes import Mapping, Node, Scalar, Sequence, compose, plain
 from whichpod.manifest.others import FIXES, NO_EFFECT, NOTED, NOTED_GROUPS, OWNED, REFUSED
@@ -32,6 +33,7 @@ from whichpod.model.errors import UsageError
 SUFFIXES = (".yaml", ".yml", ".json")
 _APPS = ("apps/v1",)
 _NETWORKING = ("networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")
+_GATEWAY_API = ("gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1alpha2")
 _SECURITY = ("security.istio.io/v1", "security.istio.io/v1beta1")
 
 _READERS: dict[str, tuple[tuple[str, ...], str, Callable[[Fields], Any]]] = {
@@ -47,6 +49,7 @@ _READERS: dict[str, tuple[tuple[str, ...], str, Callable[[Fields], Any]]] = {
     "Node": (("v1",), "nodes", read_node),
     "DestinationRule": (_NETWORKING, "destination_rules", read_destination_rule),
     "VirtualService": (_NETWORKING, "virtual_services", read_virtual_service),
+    "GRPCRoute": (_GATEWAY_API, "grpc_routes", read_grpc_route),
     "PeerAuthentication": (_SECURITY, "peer_authentications", read_peer_authentication),
 }
 
@@ -106,6 +109,8 @@ def _load(texts: list[tuple[str, str]], lenient: bool) -> Bundle:
     findings.raise_first()
     bundle = Bundle(**{field: tuple(objects) for field, objects in found.items()})
     bundle = spread(filled(bundle, findings))
+    routed = virtual_services(bundle.grpc_routes)
+    bundle = replace(bundle, virtual_services=(*bundle.virtual_services, *routed))
     check(bundle, findings)
     findings.raise_first()
     return replace(
@@ -164,7 +169,8 @@ def _object(node: Node, findings: Findings, found: dict[str, list[Any]]) -> bool
             "apiVersion", f"{version} is not understood for a {kind}.", fix=f"Known: {', '.join(versions)}."
         )
         return False
-    found.setdefault(name, []).append(read(fields))
+    if (object_ := read(fields)) is not None:
+        found.setdefault(name, []).append(object_)
     fields.silent("status")
     fields.done()
     return True

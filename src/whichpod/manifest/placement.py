@@ -45,6 +45,11 @@ def locality(labels: Mapping[str, str], node: Mapping[str, str] | None = None) -
     return Locality(known.get(REGION, ""), known.get(ZONE, ""), known.get(SUBZONE, ""))
 
 
+def topology(place: Locality) -> dict[str, str]:
+    """The labels that say where something is."""
+    return {key: value for key, value in zip((REGION, ZONE, SUBZONE), place, strict=True) if value}
+
+
 def nodes(bundle: Bundle) -> dict[str, dict[str, str]]:
     """The lab's nodes by name, with their labels."""
     given = {n.meta.name: n.meta.labels for n in bundle.nodes} or {name: {} for name in NODES}

@@ -62,6 +62,27 @@ class Warmup:
 
 
 @dataclass(frozen=True, slots=True)
+class Distribute:
+    """How callers of one place spread their requests over others, in percent."""
+
+    origin: str
+    """`region/zone/subzone`, with `*` for all from there on."""
+    to: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalityLb:
+    """LocalityLoadBalancerSetting."""
+
+    enabled: bool = True
+    distribute: tuple[Distribute, ...] = ()
+    failover: tuple[tuple[str, str], ...] = ()
+    """(from region, to region)."""
+    failover_priority: tuple[str, ...] = ()
+    """Labels, or LABEL=VALUE: pods that share more of them with the caller, from the first on, come first."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadBalancer:
     """LoadBalancerSettings."""
 
@@ -69,6 +90,7 @@ class LoadBalancer:
     simple: Simple = Simple.UNSPECIFIED
     consistent_hash: ConsistentHash | None = None
     warmup: Warmup | None = None
+    locality: LocalityLb | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +150,14 @@ class OutlierDetection:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryBudget:
+    """How many retries there may be at a time, as a share of the requests under way."""
+
+    percent: float | None = None
+    min_retry_concurrency: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ClientTls:
     """ClientTLSSettings, of which those between sidecars are understood."""
 
@@ -147,6 +177,7 @@ class TrafficPolicy:
     tls: ClientTls | None = None
     ports: tuple[tuple[int, TrafficPolicy], ...] = ()
     """portLevelSettings: (port number, policy)."""
+    retry_budget: RetryBudget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,69 +199,10 @@ class DestinationRule:
     host: str
     policy: TrafficPolicy | None = None
     subsets: tuple[Subset, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StringMatch:
-    """How a text must look."""
-
-    kind: Literal["exact", "prefix", "regex", "present"]
-    value: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpMatch:
-    """HTTPMatchRequest: all that is given must hold."""
-
-    uri: StringMatch | None = None
-    method: StringMatch | None = None
-    authority: StringMatch | None = None
-    headers: tuple[tuple[str, StringMatch], ...] = ()
-    without_headers: tuple[tuple[str, StringMatch], ...] = ()
-    port: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RouteDestination:
-    """A weighted destination; `port` 0 means the one the request came for."""
-
-    host: str
-    where: Where
-    subset: str = ""
-    port: int = 0
-    weight: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """HTTPRetry; `attempts` 0 turns retries off."""
-
-    attempts: int
-    per_try_timeout_s: float | None = None
-    retry_on: str = ""
-    ignore_previous_hosts: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRoute:
-    """HTTPRoute: any of `matches`, or everything when there are none."""
-
-    destinations: tuple[RouteDestination, ...]
-    where: Where
-    name: str = ""
-    matches: tuple[HttpMatch, ...] = ()
-    timeout_s: float | None = None
-    retries: Retries | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VirtualService:
-    """A networking.istio.io VirtualService of the mesh."""
-
-    meta: Meta
-    where: Where
-    hosts: tuple[str, ...]
-    routes: tuple[HttpRoute, ...]
+    export_to: tuple[str, ...] = ()
+    """Namespaces whose callers obey it: names, "." for its own, "*" or nothing for all."""
+    workload_selector: Mapping[str, str] | None = None
+    """Labels of the callers that obey it; None means all."""
 
 
 @dataclass(frozen=True, slots=True)

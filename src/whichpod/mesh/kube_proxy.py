@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from whichpod.manifest.kinds import Service, ServicePort
-from whichpod.mesh.clusters import eds, load_assignment
+from whichpod.mesh.clusters import eds
+from whichpod.mesh.endpoints import load_assignment
 from whichpod.mesh.listeners import listener, tcp_filter
 from whichpod.mesh.outbound import Listen
 from whichpod.mesh.pieces import MOST, JsonObject

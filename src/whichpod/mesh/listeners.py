@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from whichpod.mesh.chains import inspectors
+from whichpod.mesh.changes import FAULT
 from whichpod.mesh.pieces import JsonObject, ads, duration, socket, typed
 
 Direction = Literal["INBOUND", "OUTBOUND"]
@@ -12,6 +13,8 @@ ROUTER: JsonObject = {
     "name": "envoy.filters.http.router",
     "typed_config": typed("filters.http.router.v3.Router"),
 }
+
+FAULT_FILTER: JsonObject = {"name": FAULT, "typed_config": typed("filters.http.fault.v3.HTTPFault")}
 
 
 def listener(
@@ -69,7 +72,7 @@ def http_filter(
     manager: JsonObject = {
         "stat_prefix": stat_prefix,
         "codec_type": "AUTO",
-        "http_filters": [*filters, ROUTER],
+        "http_filters": [*filters, ROUTER] if inbound else [*filters, FAULT_FILTER, ROUTER],
         "normalize_path": True,
         "server_name": "istio-envoy",
         "stream_idle_timeout": "0s",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from whichpod.manifest.kinds import Service, ServicePort
 from whichpod.manifest.traffic import ClientTls, Subset, TrafficPolicy
 from whichpod.mesh import tls
+from whichpod.mesh.caller import Caller
 from whichpod.mesh.clusters import HTTP_OPTIONS
 from whichpod.mesh.identity import spiffe
 from whichpod.mesh.peers import mode_for, namespace_mode
@@ -57,24 +58,30 @@ def secured(
 
 
 def metadata(
-    registry: Registry, service: Service, port: ServicePort, subset: Subset | None, namespace: str
+    registry: Registry, service: Service, port: ServicePort, subset: Subset | None, caller: Caller
 ) -> Callable[[Endpoint, int], JsonObject | None]:
-    """The metadata of a destination's endpoints, which says which of them take mutual TLS, for callers in
-    `namespace`.
+    """The metadata of a destination's endpoints, which says which of them take mutual TLS, for a caller.
 
     As istiod does: a subset does not inherit the destination's `tls` here, and a port of it does.
     """
-    rule = rule_for(registry.bundle, service, namespace)
+    rule = rule_for(registry.bundle, service, caller.namespace, caller.labels)
     policy = subset.policy if subset else rule.policy if rule else None
     given = policy.tls if policy else None
     for number, own in policy.ports if policy else ():
         if number == port.port:
             given = own.tls or given
 
+    modes: dict[tuple[str, int, int], bool] = {}  # Pods of a Deployment share their labels.
+
     def of(pod: Endpoint, number: int) -> JsonObject | None:
         if given:
             return TAKES_TLS if given.mode == "ISTIO_MUTUAL" else None
-        takes = pod.meshed and mode_for(registry.bundle, pod, number) != "DISABLE"
+        if not pod.meshed:
+            return None
+        alike = pod.namespace, id(pod.labels), number
+        takes = modes.get(alike)
+        if takes is None:
+            takes = modes[alike] = mode_for(registry.bundle, pod, number) != "DISABLE"
         return TAKES_TLS if takes else None
 
     return of if registry.mutual_tls else lambda _pod, _port: None

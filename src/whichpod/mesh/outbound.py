@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from whichpod.manifest.kinds import Service, ServicePort
 from whichpod.manifest.traffic import Subset, TrafficPolicy
 from whichpod.mesh import tls
+from whichpod.mesh.caller import Caller
 from whichpod.mesh.chains import PLAIN_HTTP
-from whichpod.mesh.clusters import load_assignment, outbound_cluster, outbound_name
+from whichpod.mesh.clusters import outbound_cluster, outbound_name
+from whichpod.mesh.endpoints import Metadata, load_assignment
+from whichpod.mesh.hashing import hashed_by_source
 from whichpod.mesh.listeners import chained_listener, http_filter, listener, tcp_filter
+from whichpod.mesh.localities import Preference, preference
 from whichpod.mesh.mutual_tls import metadata, secured
 from whichpod.mesh.pieces import JsonObject
 from whichpod.mesh.protocol import Wire, wire
@@ -22,8 +27,10 @@ Listen = Callable[[Service, ServicePort], tuple[str, int]]
 """The address and port of the listener that stands for the interception of a Service's port."""
 
 
-def outbound(registry: Registry, listen: Listen, *, namespace: str = "default") -> Resources:
-    """What istiod gives the sidecar of a client in `namespace`.
+def outbound(
+    registry: Registry, listen: Listen, *, namespace: str = "default", caller: Caller | None = None
+) -> Resources:
+    """What istiod gives the sidecar of a client in `namespace`, or of a `caller` of whom more is known.
 
     A listener belongs to one Service's port, since a lab without privileges can't redirect connections: the
     client is sent to `listen(service, port)` by name resolution. So its routes answer every authority.
@@ -34,27 +41,26 @@ def outbound(registry: Registry, listen: Listen, *, namespace: str = "default") 
 
     Raises ManifestError for `loadBalancer: PASSTHROUGH`, which needs the connection's original destination.
     """
+    caller = caller or Caller(namespace)
     clusters: dict[str, JsonObject] = {}
     endpoints: dict[str, JsonObject] = {}
     listeners: dict[str, JsonObject] = {}
     routes: dict[str, JsonObject] = {}
     for service, port, kind in sidecar_ports(registry):
-        for name, policy, subset in destinations(registry, service, port, namespace):
-            cluster = outbound_cluster(name, kind, policy)
-            clusters[name] = secured(registry, service, port, kind, policy, subset, cluster)
-            if is_passthrough(policy):
-                _refuse_passthrough(service, policy)
+        for to in destinations(registry, service, port, caller):
+            cluster = outbound_cluster(to.name, kind, to.policy, weighted=to.preference.weighted)
+            clusters[to.name] = secured(registry, service, port, kind, to.policy, to.subset, cluster)
+            if is_passthrough(to.policy):
+                _refuse_passthrough(service, to.policy)
                 continue
-            labels = subset.labels if subset else None
-            behind = registry.behind(service, port, labels)
-            takes = metadata(registry, service, port, subset, namespace)
-            endpoints[name] = load_assignment(name, behind, takes)
+            takes = metadata(registry, service, port, to.subset, caller)
+            endpoints[to.name] = to.assignment(registry, takes)
         if service.headless:
             continue
         name = f"{service.host}:{port.port}"
-        listeners[name] = _listener(registry, service, port, kind, listen(service, port), namespace)
+        listeners[name] = _listener(registry, service, port, kind, listen(service, port), caller)
         if kind is not Wire.TCP:
-            routes[name] = route_configuration(registry, service, port, name, namespace)
+            routes[name] = route_configuration(registry, service, port, name, caller)
     return Resources(clusters, endpoints, listeners, routes)
 
 
@@ -76,14 +82,36 @@ def sidecar_ports(registry: Registry) -> Iterator[tuple[Service, ServicePort, Wi
                 yield service, port, kind
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterOf:
+    """A cluster of a Service's port: all of its pods, or a subset."""
+
+    name: str
+    service: Service
+    port: ServicePort
+    policy: TrafficPolicy
+    subset: Subset | None
+    caller: Caller
+
+    @property
+    def preference(self) -> Preference:
+        """How the caller prefers what is near."""
+        return preference(self.service, self.policy)
+
+    def assignment(self, registry: Registry, takes: Metadata = lambda _pod, _port: None) -> JsonObject:
+        """Its endpoints, as they are for the caller."""
+        behind = registry.behind(self.service, self.port, self.subset.labels if self.subset else None)
+        return load_assignment(self.name, behind, takes, caller=self.caller, preference=self.preference)
+
+
 def destinations(
-    registry: Registry, service: Service, port: ServicePort, namespace: str
-) -> Iterator[tuple[str, TrafficPolicy, Subset | None]]:
+    registry: Registry, service: Service, port: ServicePort, caller: Caller
+) -> Iterator[ClusterOf]:
     """The clusters of a port: its own, and one per subset."""
-    rule = rule_for(registry.bundle, service, namespace)
+    rule = rule_for(registry.bundle, service, caller.namespace, caller.labels)
     for subset in (None, *(rule.subsets if rule else ())):
         name = outbound_name(port.port, subset.name if subset else "", service.host)
-        yield name, policy_for(rule, port.port, subset), subset
+        yield ClusterOf(name, service, port, policy_for(rule, port.port, subset), subset, caller)
 
 
 def _listener(
@@ -92,28 +120,28 @@ def _listener(
     port: ServicePort,
     kind: Wire,
     address: tuple[str, int],
-    namespace: str,
+    caller: Caller,
 ) -> JsonObject:
     name = f"{service.host}:{port.port}"
     if kind in (Wire.HTTP2, Wire.HTTP):
         return listener(name, address, "OUTBOUND", [http_filter(f"outbound_{name}", name)])
-    tcp = connection_filters(registry, service, port, namespace)
+    tcp = connection_filters(registry, service, port, caller)
     if kind is Wire.TCP:
         return listener(name, address, "OUTBOUND", tcp)
     return chained_listener(name, address, "OUTBOUND", sniffed_chains(registry, name, name), default=tcp)
 
 
 def connection_filters(
-    registry: Registry, service: Service, port: ServicePort, namespace: str
+    registry: Registry, service: Service, port: ServicePort, caller: Caller
 ) -> list[JsonObject]:
     """The filters that pass a connection on to a port's cluster."""
-    policy = policy_for(rule_for(registry.bundle, service, namespace), port.port)
-    lb, pool = policy.load_balancer, policy.connection_pool
+    rule = rule_for(registry.bundle, service, caller.namespace, caller.labels)
+    pool = policy_for(rule, port.port).connection_pool
     return [
         tcp_filter(
             outbound_name(port.port, "", service.host),
             idle_timeout_s=pool.tcp.idle_timeout_s if pool else None,
-            by_source=bool(lb and lb.consistent_hash and lb.consistent_hash.use_source_ip),
+            by_source=hashed_by_source(registry, service, caller),
         )
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 JsonObject = dict[str, Any]
@@ -10,6 +11,16 @@ UNIX = "unix:"
 """Begins the address of a Unix socket."""
 _SOL_SOCKET, _SO_MARK = 1, 36
 _EXTENSIONS = "type.googleapis.com/envoy.extensions."
+
+
+class Written(dict[str, Any]):
+    """A JSON object whose text is made once, since many share it. It must not be changed."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, value: JsonObject, text: str = "") -> None:
+        super().__init__(value)
+        self.text = text or json.dumps(value, sort_keys=True)
 
 
 def typed(kind: str, **fields: Any) -> JsonObject:

@@ -6,60 +6,72 @@ Source: Istio, pilot/pkg/networking/grpcgen; gRPC proposals A27 (xDS), A42 (ring
 from __future__ import annotations
 
 from whichpod.manifest.kinds import Note, Service
-from whichpod.manifest.traffic import Simple, TrafficPolicy
-from whichpod.mesh.clusters import eds, hash_balancer, load_assignment, outbound_name
-from whichpod.mesh.listeners import ROUTER
+from whichpod.manifest.traffic import LoadBalancer, Simple, TrafficPolicy
+from whichpod.mesh.caller import Caller
+from whichpod.mesh.clusters import eds, hash_balancer, outbound_name
+from whichpod.mesh.listeners import FAULT_FILTER, ROUTER
 from whichpod.mesh.outbound import destinations, sidecar_ports
 from whichpod.mesh.pieces import JsonObject, ads, typed
 from whichpod.mesh.registry import Registry
 from whichpod.mesh.resources import Resources
 from whichpod.mesh.routes import route_configuration
+from whichpod.mesh.rules import virtual_for
 
 
-def proxyless(registry: Registry, *, namespace: str = "default") -> Resources:
-    """Resources for gRPC clients in `namespace`, which dial `xds:///SERVICE:PORT`.
+def proxyless(registry: Registry, *, namespace: str = "default", caller: Caller | None = None) -> Resources:
+    """Resources for gRPC clients in `namespace`, or for a `caller` of whom more is known, which dial
+    `xds:///SERVICE:PORT`.
 
     SERVICE is the full name; within the namespace also `echo`, `echo.default` and `echo.default.svc`. Of a
-    DestinationRule only `consistentHash` applies: istiod leaves every other balancer at ROUND_ROBIN here,
+    DestinationRule's balancers only `consistentHash` applies: istiod leaves every other at ROUND_ROBIN here,
     and gRPC refuses LEAST_REQUEST, RANDOM and MAGLEV, so Maglev becomes a ring. Headless Services are
     balanced like others.
     """
+    caller = caller or Caller(namespace)
     clusters: dict[str, JsonObject] = {}
     endpoints: dict[str, JsonObject] = {}
     listeners: dict[str, JsonObject] = {}
     routes: dict[str, JsonObject] = {}
     for service, port, _ in sidecar_ports(registry):
-        for name, policy, subset in destinations(registry, service, port, namespace):
-            clusters[name] = {"name": name} | eds(name) | _balancer(policy)
-            labels = subset.labels if subset else None
-            endpoints[name] = load_assignment(name, registry.behind(service, port, labels))
+        for to in destinations(registry, service, port, caller):
+            clusters[to.name] = {"name": to.name} | eds(to.name) | _balancer(to.policy)
+            endpoints[to.name] = to.assignment(registry)
         route = outbound_name(port.port, "", service.host)
-        routes[route] = route_configuration(registry, service, port, route, namespace, proxyless=True)
-        for host in _names(service, namespace):
+        routes[route] = route_configuration(registry, service, port, route, caller, proxyless=True)
+        for host in _names(service, caller.namespace):
             name = f"{host}:{port.port}"
             listeners[name] = {"name": name, "api_listener": {"api_listener": _manager(route)}}
     return Resources(clusters, endpoints, listeners, routes)
 
 
 def remarks(registry: Registry, *, namespace: str = "default") -> tuple[Note, ...]:
-    """Where a DestinationRule's balancer is not what a proxyless client does."""
+    """Where a DestinationRule or a route is not what a proxyless client does."""
+    caller = Caller(namespace)
     found = {}
     for service, port, _ in sidecar_ports(registry):
-        for _, policy, _ in destinations(registry, service, port, namespace):
-            lb = policy.load_balancer
-            if lb is None:
-                continue
-            if lb.consistent_hash and lb.consistent_hash.algorithm == "maglev":
-                message = "maglev is a ring hash in proxyless gRPC clients, which have no Maglev."
-            elif not lb.consistent_hash and lb.simple not in (Simple.UNSPECIFIED, Simple.ROUND_ROBIN):
-                message = (
-                    f"loadBalancer {lb.simple} does not reach proxyless gRPC clients: Istio leaves them at "
-                    "ROUND_ROBIN."
+        for to in destinations(registry, service, port, caller):
+            lb = to.policy.load_balancer
+            if lb and (message := _remark(lb)):
+                found[lb.where] = message
+        virtual = virtual_for(registry.bundle, service, namespace)
+        for route in virtual.routes if virtual else ():
+            named = {"mirrors": route.mirrors, "rewrite": route.rewrite, "headers": route.headers}
+            if given := [name for name, value in named.items() if value]:
+                found[route.where] = (
+                    f"{' and '.join(given)} of a route: gRPC has nothing of the kind for proxyless clients."
                 )
-            else:
-                continue
-            found[lb.where] = Note(lb.where.file, lb.where.line, message)
-    return tuple(found.values())
+    return tuple(Note(where.file, where.line, message) for where, message in found.items())
+
+
+def _remark(lb: LoadBalancer) -> str:
+    if lb.consistent_hash and lb.consistent_hash.algorithm == "maglev":
+        return "maglev is a ring hash in proxyless gRPC clients, which have no Maglev."
+    if not lb.consistent_hash and lb.simple not in (Simple.UNSPECIFIED, Simple.ROUND_ROBIN):
+        return (
+            f"loadBalancer {lb.simple} does not reach proxyless gRPC clients: Istio leaves them at "
+            "ROUND_ROBIN."
+        )
+    return ""
 
 
 def _balancer(policy: TrafficPolicy) -> JsonObject:
@@ -83,5 +95,5 @@ def _manager(route: str) -> JsonObject:
         "filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=route,
         rds={"config_source": ads(), "route_config_name": route},
-        http_filters=[ROUTER],
+        http_filters=[FAULT_FILTER, ROUTER],
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Service, ServicePort
+from whichpod.manifest.placement import Locality
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,17 @@ class Endpoint:
     meshed: bool = False
     """Whether it has a sidecar."""
     service_account: str = "default"
+    region: str = ""
+    subzone: str = ""
+    node: str = ""
+    hostname: str = ""
+    """The first part of its own DNS name, under `subdomain`."""
+    subdomain: str = ""
+
+    @property
+    def locality(self) -> Locality:
+        """Where it is."""
+        return Locality(self.region, self.zone, self.subzone)
 
 
 class Registry:

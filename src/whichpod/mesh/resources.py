@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from whichpod.mesh.pieces import JsonObject
+from whichpod.mesh.pieces import JsonObject, Written
 
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -48,15 +48,16 @@ class Resources:
     @cached_property
     def texts(self) -> Mapping[str, Mapping[str, str]]:
         """Per type and name the resource as JSON text, the same text for the same content."""
-        return {
-            url: {name: json.dumps(r, sort_keys=True) for name, r in sorted(self.of(url).items())}
-            for url in TYPES
-        }
+        return {url: {name: _text(r) for name, r in sorted(self.of(url).items())} for url in TYPES}
 
     @property
     def version(self) -> str:
         """The same for the same content."""
         return digest({url: digest(self.texts[url]) for url in TYPES})
+
+
+def _text(resource: JsonObject) -> str:
+    return resource.text if isinstance(resource, Written) else json.dumps(resource, sort_keys=True)
 
 
 def digest(texts: Mapping[str, str]) -> str:

@@ -10,19 +10,15 @@ from http import HTTPStatus
 
 from whichpod.manifest.hosts import full_host
 from whichpod.manifest.kinds import Service, ServicePort
-from whichpod.manifest.traffic import (
-    ConsistentHash,
-    HttpMatch,
-    HttpRoute,
-    Retries,
-    RouteDestination,
-    StringMatch,
-    VirtualService,
-)
+from whichpod.manifest.routing import HttpRoute, Mirror, Retries, RouteDestination, VirtualService
+from whichpod.mesh.caller import Caller
+from whichpod.mesh.changes import authority, fault_filter, header_changes, millionths, rewritten
 from whichpod.mesh.clusters import outbound_name
+from whichpod.mesh.hashing import hash_of_destination, hash_of_port
+from whichpod.mesh.matching import ANYTHING, applies, catches_all, route_match
 from whichpod.mesh.pieces import JsonObject, duration, typed
 from whichpod.mesh.registry import Registry
-from whichpod.mesh.rules import policy_for, rule_for, virtual_for
+from whichpod.mesh.rules import virtual_for
 
 RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 """Istio's default; since 1.24 its list of retriable status codes is empty, so that 503 is not among them."""
@@ -32,6 +28,12 @@ _PREVIOUS_HOSTS: list[JsonObject] = [
         "typed_config": typed("retry.host.previous_hosts.v3.PreviousHostsPredicate"),
     }
 ]
+_PREVIOUS_PRIORITIES: JsonObject = {
+    "name": "envoy.retry_priorities.previous_priorities",
+    "typed_config": typed(
+        "retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", update_frequency=2
+    ),
+}
 
 
 def route_configuration(
@@ -39,11 +41,11 @@ def route_configuration(
     service: Service,
     port: ServicePort,
     name: str,
-    namespace: str,
+    caller: Caller,
     *,
     proxyless: bool = False,
 ) -> JsonObject:
-    """The route configuration of one Service's port, for callers in `namespace`.
+    """The route configuration of one Service's port, for a caller.
 
     It answers every authority, as istiod's does where a listener belongs to one Service.
     """
@@ -53,7 +55,7 @@ def route_configuration(
             {
                 "name": f"{service.host}:{port.port}",
                 "domains": ["*"],
-                "routes": list(_routes(registry, service, port, namespace, proxyless)),
+                "routes": _routes(registry, service, port, caller, proxyless),
             }
         ],
         "validate_clusters": False,
@@ -61,34 +63,58 @@ def route_configuration(
 
 
 def _routes(
-    registry: Registry, service: Service, port: ServicePort, namespace: str, proxyless: bool
+    registry: Registry, service: Service, port: ServicePort, caller: Caller, proxyless: bool
+) -> list[JsonObject]:
+    virtual = virtual_for(registry.bundle, service, caller.namespace)
+    found = list(_routed(registry, virtual, port, caller, proxyless)) if virtual else []
+    # A VirtualService with no route for this port and this caller is none.
+    return found or [_default(registry, service, port, caller, proxyless)]
+
+
+def _routed(
+    registry: Registry, virtual: VirtualService, port: ServicePort, caller: Caller, proxyless: bool
 ) -> Iterator[JsonObject]:
-    virtual = virtual_for(registry.bundle, service, namespace)
-    if virtual is None:
-        yield _default(registry, service, port, namespace, proxyless)
-        return
     for route in virtual.routes:
-        action = _action(registry, virtual, route, port, namespace, proxyless)
-        matches = [m for m in route.matches if m.port in (0, port.port)]
-        if route.matches and not matches:
-            continue
-        for match in matches or [HttpMatch()]:
-            found: JsonObject = {"match": _match(match), "route": action}
-            if route.name:
-                found["name"] = route.name
-            yield found
+        common = _common(registry, virtual, route, port, caller, proxyless)
+        for match in route.matches or (None,):
+            if match and not applies(match, port.port, caller):
+                continue
+            found: JsonObject = {"match": route_match(match, gateway_api=virtual.gateway_api)}
+            name = f"{route.name}.{match.name}" if match and match.name else route.name
+            if name:
+                found["name"] = name
+            yield found | common
+            if catches_all(found["match"]):
+                return
 
 
 def _default(
-    registry: Registry, service: Service, port: ServicePort, namespace: str, proxyless: bool
+    registry: Registry, service: Service, port: ServicePort, caller: Caller, proxyless: bool
 ) -> JsonObject:
-    keys = hash_keys(registry, service, port.port, "", namespace)
     action: JsonObject = {"cluster": outbound_name(port.port, "", service.host), **_timeout(None, proxyless)}
-    if retry := retry_policy(None, hashed=bool(keys)):
-        action["retry_policy"] = retry
-    if keys:
-        action["hash_policy"] = keys
-    return {"name": "default", "match": {"prefix": "/"}, "route": action}
+    action["retry_policy"] = retry_policy(None, hashed=False)
+    if key := hash_of_port(registry, service, port, caller):
+        action["hash_policy"] = [key]
+    return {"name": "default", "match": dict(ANYTHING), "route": action}
+
+
+def _common(
+    registry: Registry,
+    virtual: VirtualService,
+    route: HttpRoute,
+    port: ServicePort,
+    caller: Caller,
+    proxyless: bool,
+) -> JsonObject:
+    """What all matches of a route share."""
+    if not route.destinations:
+        # The Gateway API asks for status 500 where no backend has a weight.
+        return {"direct_response": {"status": 500}}
+    only = route.destinations[0] if len(route.destinations) == 1 else None
+    found = header_changes(route.headers, only.headers if only else None)
+    found |= fault_filter(route.fault)
+    found["route"] = _action(registry, virtual, route, port, caller, proxyless)
+    return found
 
 
 def _action(
@@ -96,53 +122,79 @@ def _action(
     virtual: VirtualService,
     route: HttpRoute,
     port: ServicePort,
-    namespace: str,
+    caller: Caller,
     proxyless: bool,
 ) -> JsonObject:
-    named = [(_cluster(registry, virtual, d, port), d) for d in route.destinations]
+    named = [(*_cluster(registry, virtual, d, port), d) for d in route.destinations]
     keys: list[JsonObject] = []
-    for (service, number, _), d in named:
-        if service:
-            keys += [k for k in hash_keys(registry, service, number, d.subset, namespace) if k not in keys]
+    for service, _, d in named:
+        if service and (len(named) == 1 or d.weight):
+            key = hash_of_destination(registry, service, d, caller)
+            keys += [key] if key else []
     action: JsonObject = _timeout(route.timeout_s, proxyless)
+    if virtual.gateway_api:
+        action["cluster_not_found_response_code"] = "INTERNAL_SERVER_ERROR"
+    host = (route.rewrite.authority if route.rewrite else "") or authority(route.headers)
     if len(named) == 1:
-        action["cluster"] = named[0][0][2]
+        ((_, action["cluster"], d),) = named
+        host = host or authority(d.headers)
     else:
-        weighted = [{"name": name, "weight": d.weight} for (_, _, name), d in named if d.weight]
+        weighted = [_weighted(name, d) for _, name, d in named if d.weight]
         action["weighted_clusters"] = {"clusters": weighted}
-    if retry := retry_policy(route.retries, hashed=bool(keys)):
+    action |= rewritten(route.rewrite)
+    if host:
+        action["host_rewrite_literal"] = host
+    if mirrors := [_mirror(registry, virtual, m, port) for m in route.mirrors if m.percent > 0]:
+        action["request_mirror_policies"] = mirrors
+    if retry := retry_policy(route.retries, hashed=len(named) == 1 and bool(keys)):
         action["retry_policy"] = retry
     if keys:
         action["hash_policy"] = keys
     return action
 
 
+def _weighted(name: str, d: RouteDestination) -> JsonObject:
+    found: JsonObject = {"name": name, "weight": d.weight, **header_changes(d.headers)}
+    if host := authority(d.headers):
+        found["host_rewrite_literal"] = host
+    return found
+
+
+def _mirror(registry: Registry, virtual: VirtualService, mirror: Mirror, port: ServicePort) -> JsonObject:
+    _, name = _cluster(registry, virtual, mirror.to, port)
+    return {
+        "cluster": name,
+        "runtime_fraction": {"default_value": millionths(mirror.percent)},
+        "trace_sampled": False,
+    }
+
+
 def _cluster(
     registry: Registry, virtual: VirtualService, to: RouteDestination, port: ServicePort
-) -> tuple[Service | None, int, str]:
-    """A destination's Service, port number and cluster. Unnamed, a Service's only port is meant."""
+) -> tuple[Service | None, str]:
+    """A destination's Service and cluster. Where no port is named, a Service's only one is meant."""
     host = full_host(to.host, virtual.meta.namespace)
     service = next((s for s in registry.bundle.services if s.host == host), None)
     number = to.port
     if not number:
         number = service.ports[0].port if service and len(service.ports) == 1 else port.port
-    return service, number, outbound_name(number, to.subset, host)
+    return service, outbound_name(number, to.subset, host)
 
 
 def _timeout(seconds: float | None, proxyless: bool) -> JsonObject:
     """No timeout unless one is given; a client's grpc-timeout holds within it. gRPC reads another field."""
     text = duration(seconds or 0)
-    if proxyless:
-        return {"timeout": text, "max_stream_duration": {"max_stream_duration": text}}
-    return {"timeout": text, "max_stream_duration": {"grpc_timeout_header_max": text}}
+    limit = "max_stream_duration" if proxyless else "grpc_timeout_header_max"
+    return {"timeout": text, "max_stream_duration": {limit: text}}
 
 
 def retry_policy(retries: Retries | None, *, hashed: bool) -> JsonObject | None:
-    """Istio's default is 2 retries on another host; `attempts: 0` turns them off.
+    """Istio's default, two retries elsewhere, changed by what the route says; None turns retries off.
 
-    With a consistent hash the same host is tried again, since it is the one that is meant.
+    `hashed`: a route to one destination with a consistent hash; its retries stay with the host that the key
+    means.
     """
-    if retries is not None and retries.attempts == 0:
+    if retries and not retries.attempts:
         return None
     found: JsonObject = {
         "retry_on": RETRY_ON,
@@ -157,6 +209,10 @@ def retry_policy(retries: Retries | None, *, hashed: bool) -> JsonObject | None:
             found["per_try_timeout"] = duration(retries.per_try_timeout_s)
         if retries.ignore_previous_hosts is not None:
             elsewhere = retries.ignore_previous_hosts
+        if retries.remote_localities:
+            found["retry_priority"] = _PREVIOUS_PRIORITIES
+        if retries.backoff_s is not None:
+            found["retry_back_off"] = {"base_interval": duration(retries.backoff_s)}
     if elsewhere:
         found["retry_host_predicate"] = _PREVIOUS_HOSTS
     return found
@@ -172,51 +228,3 @@ def _retry_on(text: str) -> JsonObject:
         named.append("retriable-status-codes")
     found: JsonObject = {"retry_on": ",".join(named)}
     return found | ({"retriable_status_codes": codes} if codes else {})
-
-
-def hash_keys(
-    registry: Registry, service: Service, port: int, subset: str, namespace: str
-) -> list[JsonObject]:
-    """The route's hash policy, which holds the key of a consistent hash; empty without one."""
-    rule = rule_for(registry.bundle, service, namespace)
-    chosen = next((s for s in rule.subsets if s.name == subset), None) if rule else None
-    lb = policy_for(rule, port, chosen).load_balancer
-    return [hash_key(lb.consistent_hash)] if lb and lb.consistent_hash else []
-
-
-def hash_key(h: ConsistentHash) -> JsonObject:
-    """What is hashed."""
-    if h.header:
-        return {"header": {"header_name": h.header}}
-    if h.cookie:
-        cookie: JsonObject = {"name": h.cookie.name}
-        if h.cookie.ttl_s is not None:
-            cookie["ttl"] = duration(h.cookie.ttl_s)
-        if h.cookie.path:
-            cookie["path"] = h.cookie.path
-        return {"cookie": cookie}
-    if h.query_parameter:
-        return {"query_parameter": {"name": h.query_parameter}}
-    return {"connection_properties": {"source_ip": h.use_source_ip}}
-
-
-def _match(match: HttpMatch) -> JsonObject:
-    found: JsonObject = {"prefix": "/"}
-    if match.uri:
-        key = {"exact": "path", "prefix": "prefix"}.get(match.uri.kind)
-        found = {key: match.uri.value} if key else {"safe_regex": {"regex": match.uri.value}}
-    headers = [_header(name, text) for name, text in match.headers]
-    headers += [_header(name, text) | {"invert_match": True} for name, text in match.without_headers]
-    if match.method:
-        headers.append(_header(":method", match.method))
-    if match.authority:
-        headers.append(_header(":authority", match.authority))
-    return found | ({"headers": headers} if headers else {})
-
-
-def _header(name: str, text: StringMatch) -> JsonObject:
-    if text.kind == "present" or not text.value:
-        return {"name": name, "present_match": True}
-    if text.kind == "regex":
-        return {"name": name, "string_match": {"safe_regex": {"regex": text.value}}}
-    return {"name": name, "string_match": {text.kind: text.value}}

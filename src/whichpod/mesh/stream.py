@@ -104,7 +104,9 @@ class Stream:
                 version_info=version,
                 type_url=type_url,
                 nonce=sub.nonce,
-                resources=[packed(type_url, text) for text in wanted.values()],
+                resources=[
+                    packed(type_url, text, snapshot.of(type_url)[name]) for name, text in wanted.items()
+                ],
             )
 
     def pending(self, snapshot: Resources) -> set[str]:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 
 from whichpod.manifest.kinds import Service, ServicePort
 from whichpod.manifest.traffic import ConnectionPool
+from whichpod.mesh.caller import Caller
 from whichpod.mesh.chains import PLAIN_HTTP
-from whichpod.mesh.clusters import base_cluster, load_assignment, outbound_cluster
+from whichpod.mesh.clusters import base_cluster, outbound_cluster
 from whichpod.mesh.listeners import chained_listener, http_filter, listener, tcp_filter
 from whichpod.mesh.mutual_tls import ORIGINAL_DST, metadata, secured
 from whichpod.mesh.outbound import connection_filters, destinations, sidecar_ports, sniffed_chains
@@ -31,9 +32,15 @@ ClusterIp = Callable[[Service], str]
 
 
 def virtual_outbound(
-    registry: Registry, cluster_ip: ClusterIp, *, namespace: str = "default", own_address: str = ""
+    registry: Registry,
+    cluster_ip: ClusterIp,
+    *,
+    namespace: str = "default",
+    own_address: str = "",
+    caller: Caller | None = None,
 ) -> Resources:
-    """What istiod gives the sidecar of a pod in `namespace` for the connections that go out.
+    """What istiod gives the sidecar of a pod in `namespace` for the connections that go out; `caller`
+    tells more of it.
 
     All come in at port 15001; each is handed to the listener of its original destination, none of which binds
     its port: one for each port number that Services use for HTTP, whose routes go by authority; one for each
@@ -43,6 +50,7 @@ def virtual_outbound(
     Headless Services, and those whose `loadBalancer` is PASSTHROUGH, are not balanced: their connections go
     where they were going.
     """
+    caller = caller or Caller(namespace)
     clusters: dict[str, JsonObject] = {
         PASSTHROUGH: original_dst(PASSTHROUGH),
         BLACK_HOLE: black_hole(),
@@ -51,13 +59,14 @@ def virtual_outbound(
     listeners: dict[str, JsonObject] = {"virtualOutbound": _catch_all()}
     routes: dict[str, JsonObject] = {}
     for service, port, kind in sidecar_ports(registry):
-        for name, policy, subset in destinations(registry, service, port, namespace):
-            cluster = outbound_cluster(name, kind, policy, passing=service.headless)
-            clusters[name] = secured(registry, service, port, kind, policy, subset, cluster)
+        for to in destinations(registry, service, port, caller):
+            cluster = outbound_cluster(
+                to.name, kind, to.policy, passing=service.headless, weighted=to.preference.weighted
+            )
+            clusters[to.name] = secured(registry, service, port, kind, to.policy, to.subset, cluster)
             if cluster["type"] != ORIGINAL_DST:
-                behind = registry.behind(service, port, subset.labels if subset else None)
-                takes = metadata(registry, service, port, subset, namespace)
-                endpoints[name] = load_assignment(name, behind, takes)
+                takes = metadata(registry, service, port, to.subset, caller)
+                endpoints[to.name] = to.assignment(registry, takes)
         if kind in (Wire.HTTP, Wire.HTTP2):
             shared = f"{ANY}_{port.port}"
             listeners.setdefault(shared, _by_authority(shared, port.port))
@@ -65,12 +74,12 @@ def virtual_outbound(
         addresses = _addresses(registry, service, port, cluster_ip, own_address)
         for address in addresses:
             name = f"{address}_{port.port}"
-            listeners[name] = _of_one(registry, service, port, kind, (address, port.port), namespace)
+            listeners[name] = _of_one(registry, service, port, kind, (address, port.port), caller)
         if kind is Wire.SNIFFED:
             route = _route(service, port)
-            routes[route] = route_configuration(registry, service, port, route, namespace)
+            routes[route] = route_configuration(registry, service, port, route, caller)
     for number in {port.port for _, port, kind in sidecar_ports(registry) if kind in (Wire.HTTP, Wire.HTTP2)}:
-        routes[str(number)] = _routes(registry, number, cluster_ip, namespace)
+        routes[str(number)] = _routes(registry, number, cluster_ip, caller)
     return Resources(clusters, endpoints, listeners, routes)
 
 
@@ -112,11 +121,11 @@ def _of_one(
     port: ServicePort,
     kind: Wire,
     address: tuple[str, int],
-    namespace: str,
+    caller: Caller,
 ) -> JsonObject:
     """The listener of one Service's port, or of one pod of a headless one."""
     name = f"{address[0]}_{address[1]}"
-    tcp = connection_filters(registry, service, port, namespace)
+    tcp = connection_filters(registry, service, port, caller)
     if kind is Wire.TCP:
         found = listener(name, address, "OUTBOUND", tcp)
     else:
@@ -138,14 +147,14 @@ def _addresses(
     return [pod.address for pod, _ in registry.behind(service, port) if pod.address != own_address]
 
 
-def _routes(registry: Registry, number: int, cluster_ip: ClusterIp, namespace: str) -> JsonObject:
+def _routes(registry: Registry, number: int, cluster_ip: ClusterIp, caller: Caller) -> JsonObject:
     """The routes of a port number: a virtual host per Service that uses it for HTTP or lets it be sniffed,
     and one that passes on what names none."""
     hosts = []
     for service, port, kind in sidecar_ports(registry):
         if port.port == number and kind is not Wire.TCP:
-            (host,) = route_configuration(registry, service, port, "", namespace)["virtual_hosts"]
-            hosts.append(host | {"domains": list(_domains(service, cluster_ip, namespace))})
+            (host,) = route_configuration(registry, service, port, "", caller)["virtual_hosts"]
+            hosts.append(host | {"domains": list(_domains(service, cluster_ip, caller.namespace))})
     action = {
         "cluster": PASSTHROUGH,
         "timeout": "0s",

@@ -101,10 +101,6 @@ def net(mode: ProxyMode) -> Iterator[Net]:
             requests.theirs.close()
             return supervisor, requests
 
-        async def stop() -> None:
-            await supervisor.close()
-            requests.close()
-
         supervisor, requests = runner.run(start())
         made = Net(runner, mode, supervisor, requests)
         runner.run(made.networks.set_up())
@@ -113,7 +109,8 @@ def net(mode: ProxyMode) -> Iterator[Net]:
         finally:
             for one in made.listening.values():
                 one.close()
-            runner.run(stop())
+            runner.run(supervisor.close())
+            requests.close()
 
 
 def without_privileges(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
