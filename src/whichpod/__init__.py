@@ -11,6 +11,11 @@ Everything that the command line does, by hand:
 
     matrix = asyncio.run(run_matrix(LoopbackCluster(), load_scenarios(), MatrixOptions()))
 
+    from whichpod import chosen_cells, dynamic_html, load_dynamic, run_dynamic
+
+    cells = chosen_cells(load_dynamic(), ["kill", "scale/istio"], [])
+    page = dynamic_html(asyncio.run(run_dynamic(LoopbackCluster(), cells)))
+
     report = run_bench(Target("echo:50051"), Plan(requests=100_000), addresses=["10.0.0.1:50051"])
     print(report.rps, report.tally.latency.percentile(99))
 
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from whichpod.manifest.bundle import Bundle
     from whichpod.manifest.load import load as load_manifests
     from whichpod.model.claims import ClaimResult, Claims, Ruling
+    from whichpod.model.dynamic import Cell, Dynamic
     from whichpod.model.errors import (
         ClusterError,
         LabError,
@@ -62,17 +68,25 @@ if TYPE_CHECKING:
     from whichpod.model.tally import Observation, Tally
     from whichpod.model.target import Backend, Target, Tls
     from whichpod.model.threshold import Threshold, parse_threshold
+    from whichpod.model.timeline import Timeline
     from whichpod.model.verdict import Balance, Diagnosis, Verdict
     from whichpod.probe.endpoints import consecutive, parse_endpoints
     from whichpod.probe.resolve import known_backends
     from whichpod.probe.run import probe as run_probe
     from whichpod.report.bench_csv import bench_csv
     from whichpod.report.bench_markdown import bench_markdown
+    from whichpod.report.dynamic_html import dynamic_html
+    from whichpod.report.dynamic_junit import dynamic_junit
+    from whichpod.report.dynamic_markdown import dynamic_markdown
     from whichpod.report.hgrm import hgrm
     from whichpod.report.junit import matrix_junit
     from whichpod.report.markdown import matrix_markdown
+    from whichpod.report.matrix_html import matrix_html
     from whichpod.scenarios.claims.catalogue import CLAIMS
     from whichpod.scenarios.claims.run import run_claims
+    from whichpod.scenarios.dynamic.run import DynamicOptions, run_dynamic
+    from whichpod.scenarios.dynamic.scenario import chosen_cells
+    from whichpod.scenarios.dynamic.scenario import dynamic_scenarios as load_dynamic
     from whichpod.scenarios.run import Options as MatrixOptions
     from whichpod.scenarios.run import run_matrix
     from whichpod.scenarios.scenario import Scenario
@@ -81,8 +95,9 @@ if TYPE_CHECKING:
 _WHERE = {
     "Arrivals": "model.plan", "Backend": "model.target", "Balance": "model.verdict",
     "Bundle": "manifest.bundle", "CLAIMS": "scenarios.claims.catalogue", "Call": "load.call",
-    "ClaimResult": "model.claims", "Claims": "model.claims", "Client": "cluster.protocol",
-    "Cluster": "cluster.protocol", "ClusterError": "model.errors", "Diagnosis": "model.verdict",
+    "Cell": "model.dynamic", "ClaimResult": "model.claims", "Claims": "model.claims",
+    "Client": "cluster.protocol", "Cluster": "cluster.protocol", "ClusterError": "model.errors",
+    "Diagnosis": "model.verdict", "Dynamic": "model.dynamic", "DynamicOptions": "scenarios.dynamic.run",
     "EchoServer": "echo.server", "Expectation": "model.expectation", "FastServer": "echo.fast.server",
     "Histogram": "model.histogram", "Identify": "load.call", "Identity": "echo.identity",
     "KubernetesApi": "cluster.kubernetes.api:Api", "KubernetesCluster": "cluster.kubernetes.cluster",
@@ -90,21 +105,25 @@ _WHERE = {
     "LabError": "model.errors", "Load": "cluster.kubernetes.distributed", "LoadProgress": "load.progress",
     "LoopbackCluster": "cluster.loopback", "ManifestError": "model.errors", "Matrix": "model.report",
     "MatrixOptions": "scenarios.run:Options", "Observation": "model.tally", "Plan": "model.plan",
-    "Report": "model.report", "Row": "model.report",
-    "Ruling": "model.claims", "run_claims": "scenarios.claims.run", "Scenario": "scenarios.scenario",
-    "ServerSettings": "echo.server", "Tally": "model.tally", "Target": "model.target",
-    "TargetError": "model.errors", "Threshold": "model.threshold", "Tls": "model.target",
-    "UsageError": "model.errors", "Verdict": "model.verdict", "WhichpodError": "model.errors",
-    "bench_csv": "report.bench_csv", "bench_markdown": "report.bench_markdown",
-    "bench_service": "cluster.kubernetes.distributed:bench", "check_thresholds": "judge.thresholds",
-    "consecutive": "probe.endpoints", "diagnose": "judge", "echo_call": "load.call",
-    "find_service": "cluster.kubernetes.service", "hgrm": "report.hgrm", "judge_tally": "judge:judge",
-    "judged": "judge", "known_backends": "probe.resolve", "load_manifests": "manifest.load:load",
-    "load_scenarios": "scenarios.scenario:scenarios", "matrix_junit": "report.junit",
-    "matrix_markdown": "report.markdown", "observe_service": "cluster.kubernetes.observe:observe",
-    "parse_endpoints": "probe.endpoints", "parse_expectation": "model.expectation",
-    "parse_threshold": "model.threshold", "probe_service": "cluster.kubernetes.errand",
-    "run_bench": "load.run:bench", "run_matrix": "scenarios.run", "run_probe": "probe.run:probe",
+    "Report": "model.report", "Row": "model.report", "Ruling": "model.claims",
+    "Scenario": "scenarios.scenario", "ServerSettings": "echo.server", "Tally": "model.tally",
+    "Target": "model.target", "TargetError": "model.errors", "Threshold": "model.threshold",
+    "Timeline": "model.timeline", "Tls": "model.target", "UsageError": "model.errors",
+    "Verdict": "model.verdict", "WhichpodError": "model.errors", "bench_csv": "report.bench_csv",
+    "bench_markdown": "report.bench_markdown", "bench_service": "cluster.kubernetes.distributed:bench",
+    "check_thresholds": "judge.thresholds", "chosen_cells": "scenarios.dynamic.scenario",
+    "consecutive": "probe.endpoints", "diagnose": "judge", "dynamic_html": "report.dynamic_html",
+    "dynamic_junit": "report.dynamic_junit", "dynamic_markdown": "report.dynamic_markdown",
+    "echo_call": "load.call", "find_service": "cluster.kubernetes.service", "hgrm": "report.hgrm",
+    "judge_tally": "judge:judge", "judged": "judge", "known_backends": "probe.resolve",
+    "load_dynamic": "scenarios.dynamic.scenario:dynamic_scenarios", "load_manifests": "manifest.load:load",
+    "load_scenarios": "scenarios.scenario:scenarios", "matrix_html": "report.matrix_html",
+    "matrix_junit": "report.junit", "matrix_markdown": "report.markdown",
+    "observe_service": "cluster.kubernetes.observe:observe", "parse_endpoints": "probe.endpoints",
+    "parse_expectation": "model.expectation", "parse_threshold": "model.threshold",
+    "probe_service": "cluster.kubernetes.errand", "run_bench": "load.run:bench",
+    "run_claims": "scenarios.claims.run", "run_dynamic": "scenarios.dynamic.run",
+    "run_matrix": "scenarios.run", "run_probe": "probe.run:probe",
 }  # fmt: skip
 
 __all__ = [
@@ -114,12 +133,15 @@ __all__ = [
     "Balance",
     "Bundle",
     "Call",
+    "Cell",
     "ClaimResult",
     "Claims",
     "Client",
     "Cluster",
     "ClusterError",
     "Diagnosis",
+    "Dynamic",
+    "DynamicOptions",
     "EchoServer",
     "Expectation",
     "FastServer",
@@ -148,6 +170,7 @@ __all__ = [
     "Target",
     "TargetError",
     "Threshold",
+    "Timeline",
     "Tls",
     "UsageError",
     "Verdict",
@@ -157,16 +180,22 @@ __all__ = [
     "bench_markdown",
     "bench_service",
     "check_thresholds",
+    "chosen_cells",
     "consecutive",
     "diagnose",
+    "dynamic_html",
+    "dynamic_junit",
+    "dynamic_markdown",
     "echo_call",
     "find_service",
     "hgrm",
     "judge_tally",
     "judged",
     "known_backends",
+    "load_dynamic",
     "load_manifests",
     "load_scenarios",
+    "matrix_html",
     "matrix_junit",
     "matrix_markdown",
     "observe_service",
@@ -176,6 +205,7 @@ __all__ = [
     "probe_service",
     "run_bench",
     "run_claims",
+    "run_dynamic",
     "run_matrix",
     "run_probe",
 ]  # fmt: skip
