@@ -37,7 +37,7 @@ def cell(path: str = "headless", outcome: str = "passed") -> Cell:
             Answer("new_first_s", 0.5, "a new pod's first RPC", "0.50 s", "s"),
             Answer("new_hit", 2.0, "new pods that got any", "2 of 2"),
             Answer("failed", 17.0, "failed", "17 of 500 (3.4 %)"),
-            Answer("failed_share", 3.4, "failed, share", "3.4 %", "%"),
+            Answer("failed_share", 3.4, "failed, share", "3.4 %", "%", minor=True),
         ],
         findings=[Finding("new_hit == 2", "passed", "2 of 2")],
         steps=[step("out", 2, until=4), step("in", 8)],

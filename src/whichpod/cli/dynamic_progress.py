@@ -58,7 +58,8 @@ class _Lines:
         self._ended += 1
         self._console.print(
             f"[{self._ended}/{self._total}] {found.name}: {MARKS[found.outcome]}, {in_short(found)} "
-            f"({found.duration_s:.1f} s)"
+            f"({found.duration_s:.1f} s)",
+            soft_wrap=True,
         )
 
 

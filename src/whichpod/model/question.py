@@ -57,6 +57,8 @@ class Answer:
     unit: Literal["s", "ms", "%", ""] = ""
     unknown: bool = False
     """Whether there was too little to tell."""
+    minor: bool = False
+    """Whether another answer's words say it too, so that it is for conditions only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,8 @@ MARKS: dict[CellOutcome, str] = {
 
 
 def said(cell: Cell) -> list[tuple[str, str]]:
-    """(question, answer) of all answers; those that only repeat another one for conditions are left out."""
-    found: dict[str, str] = {}
-    for answer in cell.answers:
-        minor = answer.name.endswith(("_share", "_hit", "_most", "_p")) and not answer.name.startswith("new")
-        if not minor:
-            found[answer.label] = answer.text
-    return list(found.items())
+    """(question, answer) of all answers that say something of their own."""
+    return [(a.label, a.text) for a in cell.answers if not a.minor]
 
 
 def in_short(cell: Cell) -> str:

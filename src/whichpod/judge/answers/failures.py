@@ -23,7 +23,7 @@ def failed(scene: Scene, question: Question) -> list[Answer]:
         text += f", {unsent} more not sent"
     return [
         Answer(name, float(lost), label, text, unknown=not total),
-        Answer(f"{name}_share", share, f"{label}, share", f"{share:.1f} %", "%", unknown=not total),
+        Answer(f"{name}_share", share, f"{label}, share", f"{share:.1f} %", "%", not total, minor=True),
     ]
 
 

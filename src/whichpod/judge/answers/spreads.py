@@ -33,8 +33,10 @@ def spread(scene: Scene, question: Question) -> list[Answer]:
     text = f"{finding.balance}: {_shown(counts)}, {headline(finding.balance, found)}"
     return [
         Answer(name, finding.balance.value, label, text, unknown=finding.balance.value == "inconclusive"),
-        Answer(f"{name}_hit", float(found.hit), f"{label}, pods hit", f"{found.hit} of {found.known}"),
-        Answer(f"{name}_most", 100 * most, f"{label}, largest share", f"{most:.0%}", "%"),
+        Answer(
+            f"{name}_hit", float(found.hit), f"{label}, pods hit", f"{found.hit} of {found.known}", minor=True
+        ),
+        Answer(f"{name}_most", 100 * most, f"{label}, largest share", f"{most:.0%}", "%", minor=True),
     ]
 
 
@@ -62,7 +64,7 @@ def share(scene: Scene, question: Question) -> list[Answer]:
     p = binomial.two_sided(theirs, total, due / 100)
     return [
         Answer(name, value, label, f"{text}, due {due:g} %, p = {p:.2g}", "%"),
-        Answer(f"{name}_p", p, f"{label}, chance of one so far off", f"{p:.2g}"),
+        Answer(f"{name}_p", p, f"{label}, chance of one so far off", f"{p:.2g}", minor=True),
     ]
 
 

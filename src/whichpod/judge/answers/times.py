@@ -12,16 +12,18 @@ def latency(scene: Scene, question: Question) -> list[Answer]:
     numbers = scene.inside(*scene.window(question))
     found = scene.latency(numbers)
     prefix = f"{question.name}_" if question.name else ""
-    label = f"{question.label}: " if question.label else ""
     values = {"mean": found.mean} | {f"p{p}": float(found.percentile(p)) for p in (50, 90, 99)}
+    words = ", ".join(f"{name} {format_ns(round(ns))}" for name, ns in values.items())
+    none = not found.count
     return [
         Answer(
             f"{prefix}{name}_ms",
             ns / 1e6,
-            f"{label}{name}",
-            format_ns(round(ns)),
+            question.label or "latency",
+            "none done" if none else words if name == "mean" else format_ns(round(ns)),
             "ms",
-            unknown=not found.count,
+            none,
+            minor=name != "mean",
         )
         for name, ns in values.items()
     ]
