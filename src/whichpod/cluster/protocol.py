@@ -49,11 +49,16 @@ class Client:
     via: Via = Via.DNS
     meshed: bool = False
     """Whether the client has a sidecar of its own."""
+    locality: str = ""
+    """Where it is said to be, REGION/ZONE/SUBZONE, of which the end may be missing: what its sidecar, or xDS
+    without one, is told depends on it. In labs of this machine only; one place for all clients of a lab."""
     backends: str = ""
     """Service whose pods should answer, where it isn't the one that is dialled (an edge proxy's)."""
 
     def check(self) -> None:
         """Raises UsageError where the parts don't fit together."""
+        if self.locality and not (self.meshed or self.via is Via.XDS):
+            raise UsageError("A client's locality means nothing without a sidecar or xDS.")
         by_pod = self.via in (Via.ENDPOINTS, Via.POD)
         if by_pod != bool(self.deployment) or by_pod == bool(self.service):
             needed = "a deployment, not a service" if by_pod else "a service, not a deployment"
