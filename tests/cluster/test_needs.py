@@ -9,8 +9,10 @@ import pytest
 
 from tests.cluster.manifests import bundle, deployment, policy, service
 from whichpod.cluster.local import binaries, needs
+from whichpod.cluster.local.needs import caller_of
 from whichpod.cluster.loopback import LoopbackCluster
 from whichpod.cluster.protocol import Client, Via
+from whichpod.model.errors import UsageError
 
 ECHO = (deployment(), service(), service("direct", headless=True))
 EDGE = deployment(name="edge", image="haproxy", args="[]")
@@ -89,3 +91,11 @@ def test_a_sidecar_would_have_to_be_on_the_way_to_a_headless_service(
 def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert "needs Linux" in str(needs.missing(bundle(*ECHO), POD))
+
+
+def test_what_the_control_plane_knows_of_a_client() -> None:
+    place = caller_of(Client(service="echo", meshed=True, locality="earth/zone-a")).locality
+    assert (place.region, place.zone, place.subzone) == ("earth", "zone-a", "")
+    assert str(caller_of(Client(service="echo")).locality) == ""
+    with pytest.raises(UsageError, match="locality"):
+        Client(service="echo", locality="earth").check()

@@ -10,6 +10,8 @@ from whichpod.cluster.local.images import WHICHPOD, image_of
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Deployment, Service
+from whichpod.manifest.placement import Locality
+from whichpod.mesh.caller import Caller
 from whichpod.model.errors import MissingExtraError, WhichpodError
 
 
@@ -20,6 +22,11 @@ def needs_kube_proxy(bundle: Bundle, client: Client) -> bool:
     if all(_echo(d) for d in bundle.deployments):
         return False
     return any(not s.headless and _has_echo_pods(bundle, s) for s in bundle.services)
+
+
+def caller_of(client: Client) -> Caller:
+    """What the control plane knows of a client."""
+    return Caller(locality=Locality(*(*client.locality.split("/"), "", "")[:3]))
 
 
 def missing(bundle: Bundle, client: Client, *, kernel_nat: bool = False) -> str | None:

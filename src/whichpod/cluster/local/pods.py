@@ -13,6 +13,7 @@ from whichpod.cluster.local.supervisor import Process
 from whichpod.cluster.protocol import PodInfo
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Deployment
+from whichpod.manifest.placement import locality
 from whichpod.mesh.registry import Endpoint
 from whichpod.model.errors import LabError
 
@@ -73,6 +74,7 @@ class Pod:
     def endpoint(self) -> Endpoint:
         """What the control plane and DNS know of it."""
         d = self.deployment
+        place = locality(d.pod_labels)
         return Endpoint(
             self.name,
             self.ip,
@@ -83,6 +85,9 @@ class Pod:
             ready=self.ready,
             meshed=self.meshed,
             service_account=d.service_account,
+            region=place.region,
+            subzone=place.subzone,
+            node=self.node,
         )
 
     def info(self) -> PodInfo:

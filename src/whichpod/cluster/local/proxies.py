@@ -18,6 +18,7 @@ from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.local.tasks import together
 from whichpod.mesh.ads import AdsServer
 from whichpod.mesh.bootstrap import envoy_bootstrap, proxyless_bootstrap
+from whichpod.mesh.caller import Caller
 from whichpod.mesh.identity import Authority, Identity
 from whichpod.mesh.proxyless import proxyless
 from whichpod.mesh.registry import Registry
@@ -116,10 +117,10 @@ class Proxies:
             self._ads.forget(name)
             node.process.signal(signal.SIGTERM)
 
-    async def proxyless(self) -> None:
+    async def proxyless(self, caller: Caller) -> None:
         """Has resources for a gRPC client that speaks xDS itself."""
         await self._control_plane()
-        self._nodes.setdefault(PROXYLESS, _Node(proxyless))
+        self._nodes.setdefault(PROXYLESS, _Node(lambda r: proxyless(r, caller=caller)))
 
     def proxyless_env(self) -> dict[str, str]:
         """The environment of such a client."""

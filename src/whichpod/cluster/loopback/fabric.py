@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from whichpod.cluster.local.dns.server import DnsServer
 from whichpod.cluster.local.dns.zone import Zone
 from whichpod.cluster.local.fabric import Place, Standing
-from whichpod.cluster.local.needs import needs_kube_proxy
+from whichpod.cluster.local.needs import caller_of, needs_kube_proxy
 from whichpod.cluster.local.pods import Pod
 from whichpod.cluster.local.proxies import CLIENT_ACCOUNT, CLIENT_SIDECAR, PROXYLESS, Proxies, sidecar_of
 from whichpod.cluster.local.relay import Relay
@@ -124,12 +124,12 @@ class LoopbackFabric:
                 await self._meshed_dns.start(self._block.own(_MESHED_DNS))
             await self._proxies.start(
                 CLIENT_SIDECAR,
-                lambda r: outbound(r, self._intercepted),
+                lambda r: outbound(r, self._intercepted, caller=caller_of(client)),
                 admin=self._block.own(_CLIENT_ADMIN),
                 account=CLIENT_ACCOUNT,
             )
         if client.via is Via.XDS:
-            await self._proxies.proxyless()
+            await self._proxies.proxyless(caller_of(client))
         return self._proxies.names != before
 
     def client(self, client: Client) -> Standing:

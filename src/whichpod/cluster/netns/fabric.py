@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from whichpod.cluster.local.dns.server import DnsServer
 from whichpod.cluster.local.dns.zone import Zone
 from whichpod.cluster.local.fabric import Place, Standing
+from whichpod.cluster.local.needs import caller_of
 from whichpod.cluster.local.pods import Pod
 from whichpod.cluster.local.proxies import CLIENT_SIDECAR, PROXYLESS, Proxies, sidecar_of
 from whichpod.cluster.local.relay import Relay
@@ -24,6 +25,7 @@ from whichpod.cluster.netns.rules.portals import Portal, portals
 from whichpod.cluster.netns.tools import ProxyMode
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.kinds import Service
+from whichpod.mesh.caller import Caller
 from whichpod.mesh.registry import Endpoint, Registry
 from whichpod.mesh.virtual_inbound import virtual_inbound
 from whichpod.mesh.virtual_outbound import virtual_outbound
@@ -109,10 +111,11 @@ class NetnsFabric:
     async def _mesh(self, name: str, network: str, endpoint: Callable[[], Endpoint], zone: str = "") -> None:
         """A sidecar, and the rules that turn a network's traffic to it."""
         own = endpoint()
+        caller = Caller(own.namespace, own.locality, own.labels, own.node)
         await self._proxies.start(
             name,
             lambda r: (
-                virtual_outbound(r, self.cluster_ip, namespace=own.namespace, own_address=own.address)
+                virtual_outbound(r, self.cluster_ip, own_address=own.address, caller=caller)
                 | virtual_inbound(r, endpoint(), mark=SIDECAR_MARK)
             ),
             connect=lambda host, port: self._connect(network, host, port),
@@ -161,20 +164,22 @@ class NetnsFabric:
         name = self._network_of(client)
         started = name not in self._clients
         if started:
-            self._clients[name] = asyncio.create_task(self._start_client(name, client.meshed))
+            self._clients[name] = asyncio.create_task(self._start_client(name, client))
         await asyncio.shield(self._clients[name])
         if client.via is Via.XDS and PROXYLESS not in self._proxies.names:
-            await self._proxies.proxyless()
+            await self._proxies.proxyless(caller_of(client))
             started = True
         return started
 
-    async def _start_client(self, name: str, meshed: bool) -> None:
+    async def _start_client(self, name: str, client: Client) -> None:
         if name == WORKSTATION:
             return
         address = addresses.client_address(len(self._clients))
         await self._networks.add(name, address, NAMESPACE)
-        if meshed:
-            await self._mesh(CLIENT_SIDECAR, name, lambda: Endpoint(name, address, {}, meshed=True))
+        if client.meshed:
+            region, zone, subzone = caller_of(client).locality
+            own = Endpoint(name, address, {}, meshed=True, zone=zone, region=region, subzone=subzone)
+            await self._mesh(CLIENT_SIDECAR, name, lambda: own)
 
     def client(self, client: Client) -> Standing:
         """Its network; a proxyless client is told where the control plane is."""
