@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whichpod.cli.clusters import CLUSTERS, Access, opened
+from whichpod.cli.clusters import Access, local
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
@@ -18,7 +18,6 @@ from whichpod.model.units import parse_duration
 
 if TYPE_CHECKING:
     from whichpod.scenarios.claims.claim import Claim
-    from whichpod.scenarios.claims.run import Watcher
 
 _EPILOG = """Examples:
 
@@ -42,7 +41,7 @@ def claims(
     only: Annotated[
         list[str] | None, typer.Option(help="Settle just this claim; a glob, repeatable.")
     ] = None,
-    cluster: Annotated[str, typer.Option(help="Where to run: " + ", ".join(CLUSTERS) + ".")] = "loopback",
+    cluster: Annotated[str, typer.Option(help="Where to run: loopback, netns or auto.")] = "loopback",
     ready_timeout: Annotated[str, typer.Option(help="How long pods may take to get ready.")] = "30s",
     report: Annotated[
         Path | None, typer.Option(help="Write claims.json and claims.md into this folder.")
@@ -53,8 +52,7 @@ def claims(
     json: Json = False,
 ) -> int:
     """Run what settles each claim, and say whether it is confirmed, refuted, or depends on something."""
-    access = Access()
-    access.check(cluster)
+    Access().check(cluster)
     if cluster == "kubernetes":
         raise UsageError(
             "Claims are settled in a lab of this machine.", fix="Run rows in your cluster: whichpod matrix."
@@ -67,21 +65,14 @@ def claims(
     if report and report.exists() and not report.is_dir():
         raise UsageError(f"--report {report} is not a folder.", fix="Name a folder; it is made if need be.")
     from whichpod.cli.claims_progress import watcher
-
-    timeout_s = parse_duration(ready_timeout, "--ready-timeout")
-    with watcher(quiet=json) as watch:
-        found = until_told(_run(cluster, access, chosen, watch, timeout_s))
-    _show(found, report, json, verbose)
-    return _code(found)
-
-
-async def _run(
-    cluster: str, access: Access, chosen: list[Claim], watch: Watcher | None, ready_timeout_s: float
-) -> Claims:
     from whichpod.scenarios.claims.run import run_claims
 
-    async with opened(cluster, access, watch.row_says if watch else None) as place:
-        return await run_claims(place, chosen, watch, ready_timeout_s=ready_timeout_s)
+    place = local(cluster)
+    timeout_s = parse_duration(ready_timeout, "--ready-timeout")
+    with watcher(quiet=json) as watch:
+        found = until_told(run_claims(place, chosen, watch, ready_timeout_s=timeout_s))
+    _show(found, report, json, verbose)
+    return _code(found)
 
 
 def _list(chosen: list[Claim], as_json: bool) -> int:

@@ -10,9 +10,11 @@ from whichpod.cli import matrix_progress
 
 if TYPE_CHECKING:
     from whichpod.load.progress import LoadProgress
+    from whichpod.model.dynamic import Cell
     from whichpod.model.performance import Visit
     from whichpod.model.report import Row
     from whichpod.scenarios.claims.run import Watcher
+    from whichpod.scenarios.dynamic.scenario import DynamicCell
     from whichpod.scenarios.run import Watcher as RowWatcher
     from whichpod.scenarios.scenario import Scenario
 
@@ -36,6 +38,18 @@ class _Watcher:
 
     def row_ended(self, row: Row) -> None:
         self._rows.row_ended(row)
+
+    def began(self, cells: int, seconds: float) -> None:
+        self._rows.row_says(f"{cells} scenarios in time, about {seconds:.0f} s")
+
+    def cell_started(self, cell: DynamicCell) -> None:
+        self._rows.row_says(cell.name)
+
+    def cell_says(self, cell: DynamicCell, text: str) -> None:
+        self._rows.row_says(f"{cell.name}: {text}")
+
+    def cell_ended(self, found: Cell) -> None:
+        pass
 
     def visit_started(self, name: str, repetition: int, index: int, total: int) -> None:
         self._rows.row_says(f"what it costs, {name}, repetition {repetition}: {index + 1} of {total}")

@@ -9,10 +9,11 @@ from whichpod.model.errors import UsageError
 from whichpod.scenarios.claims.claim import Claim
 from whichpod.scenarios.claims.connections import CONNECTIONS
 from whichpod.scenarios.claims.istio import ISTIO
+from whichpod.scenarios.claims.living import LIVING
 from whichpod.scenarios.claims.paths import PATHS
 
 TRIALS = Path(__file__).parent / "trials"
-CLAIMS: tuple[Claim, ...] = (*PATHS, *ISTIO, *CONNECTIONS)
+CLAIMS: tuple[Claim, ...] = (*PATHS, *ISTIO, *CONNECTIONS, *LIVING)
 
 
 def selected(only: list[str]) -> list[Claim]:

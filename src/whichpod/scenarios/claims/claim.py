@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from whichpod.model.claims import Exhibit, Ruling
+from whichpod.model.dynamic import Cell
 from whichpod.model.performance import Performance, PerformanceRow
 from whichpod.model.report import Report, Row
 from whichpod.model.verdict import Balance
@@ -19,9 +20,10 @@ class UnsettledError(Exception):
 
 @dataclass(slots=True)
 class Evidence:
-    """What was run, by name: rows of the matrix and trials of the claims' own, and the performance table."""
+    """What was run: rows of the matrix and trials by name, scenarios in time, the performance table."""
 
     rows: Mapping[str, Row] = field(default_factory=dict)
+    cells: Mapping[str, Cell] = field(default_factory=dict)
     performance: Performance | None = None
 
     def row(self, name: str) -> Row:
@@ -49,6 +51,26 @@ class Evidence:
             raise UnsettledError(f"{name}: {self.report(name).tally.failed} RPCs failed.")
         return row.verdict.balance
 
+    def answer(self, cell: str, name: str) -> float | None:
+        """A number that a scenario in time came to; None where the thing never happened.
+
+        Raises UnsettledError where it was not run, or can't tell.
+        """
+        found = self.cells.get(cell)
+        if found is None or found.broken or not found.answers:
+            raise UnsettledError(f"{cell}: {found.reason if found else 'it was not run.'}")
+        answer = next((a for a in found.answers if a.name == name), None)
+        if answer is None or answer.unknown or isinstance(answer.value, str):
+            raise UnsettledError(f"{cell}: {answer.text if answer else f'it has no answer {name!r}.'}")
+        return answer.value
+
+    def number(self, cell: str, name: str) -> float:
+        """The same, of something that has happened. Raises UnsettledError where it has not."""
+        value = self.answer(cell, name)
+        if value is None:
+            raise UnsettledError(f"{cell}: {name} never happened.")
+        return value
+
     def measured(self, name: str) -> PerformanceRow:
         """A row of the performance table. Raises UnsettledError where it was not measured."""
         rows = self.performance.rows if self.performance else ()
@@ -73,6 +95,8 @@ class Claim:
     """Rows of the matrix that it takes."""
     trials: tuple[str, ...] = ()
     """Rows of the claims' own, which are no configurations to recommend or to warn of."""
+    cells: tuple[str, ...] = ()
+    """Scenarios in time, each on a path."""
     performance: tuple[str, ...] = ()
     """Rows of the performance table."""
     told_by: str = GUIDE

@@ -51,21 +51,6 @@ def headless(e: Evidence) -> tuple[Ruling, str]:
     return (Ruling.CONFIRMED if found is Balance.NONE else Ruling.REFUTED), said
 
 
-def least_request_even(e: Evidence) -> tuple[Ruling, str]:
-    """Whether LEAST_REQUEST spreads more evenly than ROUND_ROBIN when RPCs come one after another."""
-    rr, lr = e.row("istio"), e.row("istio-least-request")
-    e.balance("istio"), e.balance("istio-least-request")
-    assert rr.verdict is not None
-    assert lr.verdict is not None
-    a, b = rr.verdict.spread.cv, lr.verdict.spread.cv
-    said = (
-        f"One RPC at a time, five equal pods: ROUND_ROBIN {distribution(rr)} (coefficient of variation "
-        f"{a:.2f}), LEAST_REQUEST {distribution(lr)} ({b:.2f}). With nothing in flight all pods tie, and the "
-        "choice is random."
-    )
-    return (Ruling.REFUTED if a <= b else Ruling.CONFIRMED), said
-
-
 def overhead(e: Evidence) -> tuple[Ruling, str]:
     """What sidecars cost here. A figure, to stand beside whatever was read elsewhere."""
     direct, meshed = e.measured("direct").figures, e.measured("istio").figures
@@ -111,12 +96,6 @@ ISTIO = (
         headless,
         trials=("istio-headless",),
         told_by="Istio's source, ORIGINAL_DST clusters",
-    ),
-    Claim(
-        "least-request-is-more-even",
-        "LEAST_REQUEST distributes better than ROUND_ROBIN.",
-        least_request_even,
-        rows=("istio", "istio-least-request"),
     ),
     Claim(
         "overhead",

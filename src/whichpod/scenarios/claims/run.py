@@ -6,12 +6,16 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from whichpod.cluster.protocol import Cluster
+from whichpod.cluster.protocol import Cluster, LiveCluster
 from whichpod.model.claims import ClaimResult, Claims, Exhibit, Ruling
+from whichpod.model.dynamic import Cell
 from whichpod.model.performance import Settings
 from whichpod.probe.environment import environment
 from whichpod.scenarios.claims.catalogue import TRIALS
 from whichpod.scenarios.claims.claim import Claim, Evidence, UnsettledError, exhibit
+from whichpod.scenarios.dynamic.run import DynamicOptions, run_dynamic
+from whichpod.scenarios.dynamic.run import Watcher as DynamicWatcher
+from whichpod.scenarios.dynamic.scenario import chosen_cells, dynamic_scenarios
 from whichpod.scenarios.performance.rows import chosen
 from whichpod.scenarios.performance.run import Watcher as PerformanceWatcher
 from whichpod.scenarios.performance.run import run_performance
@@ -23,7 +27,13 @@ BRIEF = Settings(repetitions=2, duration_s=2.0)
 """The performance table, as short as tells an order of magnitude."""
 
 
-class Watcher(RowWatcher, PerformanceWatcher, Protocol):
+class Place(Cluster, LiveCluster, Protocol):
+    """A cluster that has labs of both kinds."""
+
+    name: str
+
+
+class Watcher(RowWatcher, PerformanceWatcher, DynamicWatcher, Protocol):
     """Who is told how a run goes on."""
 
 
@@ -35,7 +45,7 @@ def needed(claims: Sequence[Claim]) -> list[Scenario]:
 
 
 async def run_claims(
-    cluster: Cluster,
+    cluster: Place,
     claims: Sequence[Claim],
     watcher: Watcher | None = None,
     *,
@@ -49,6 +59,12 @@ async def run_claims(
     found.end_reason = matrix.end_reason
     found.environment |= matrix.environment
     evidence.rows = {row.name: row for row in matrix.rows}
+    cells = list(dict.fromkeys(name for c in claims for name in c.cells))
+    if cells and found.end_reason == "completed":
+        options = DynamicOptions(ready_timeout_s=ready_timeout_s)
+        living = await run_dynamic(cluster, chosen_cells(dynamic_scenarios(), cells, []), options, watcher)
+        evidence.cells = {cell.name: cell for cell in living.cells}
+        found.end_reason = living.end_reason
     names = list(dict.fromkeys(name for c in claims for name in c.performance))
     if names and found.end_reason == "completed":
         table = await run_performance(
@@ -70,11 +86,19 @@ def settled(claim: Claim, evidence: Evidence) -> ClaimResult:
     return ClaimResult(claim.name, claim.text, claim.told_by, ruling, said, tuple(_exhibits(claim, evidence)))
 
 
+def told(cell: Cell) -> str:
+    """A cell's answers in a line, or why it has none."""
+    return "; ".join(f"{a.label}: {a.text}" for a in cell.answers) or cell.reason or "not run"
+
+
 def _exhibits(claim: Claim, evidence: Evidence) -> Iterator[Exhibit]:
     for kind, names in (("matrix", claim.rows), ("trial", claim.trials)):
         for name in names:
             if row := evidence.rows.get(name):
                 yield exhibit(f"{kind}:{name}", row)
+    for name in claim.cells:
+        if cell := evidence.cells.get(name):
+            yield Exhibit(f"dynamic:{name}", f"{cell.title}; {cell.path_title}", told(cell))
     for cost in evidence.performance.rows if evidence.performance else ():
         if cost.name in claim.performance and cost.figures:
             rps, p50_ms = cost.figures.rps.median, cost.figures.p50_ns.median / 1e6
