@@ -12,9 +12,11 @@ from tests.judge.made import tally_of
 from whichpod.cluster.loopback import LoopbackCluster
 from whichpod.judge import judged
 from whichpod.model.claims import Claims, Ruling
+from whichpod.model.dynamic import Cell
 from whichpod.model.errors import UsageError
 from whichpod.model.expectation import parse_expectation
 from whichpod.model.plan import Plan
+from whichpod.model.question import Answer
 from whichpod.model.report import Evidence as Seen
 from whichpod.model.report import Report, Row
 from whichpod.model.target import Target
@@ -22,6 +24,7 @@ from whichpod.report.claims import claims_markdown
 from whichpod.scenarios.claims.catalogue import CLAIMS, selected
 from whichpod.scenarios.claims.claim import Evidence
 from whichpod.scenarios.claims.run import needed, run_claims, settled
+from whichpod.scenarios.dynamic.scenario import dynamic_scenarios
 
 EVEN, NONE, CHANCE = [10] * 5, [50, 0, 0, 0, 0], [13, 11, 10, 9, 7]
 BY_NAME = {c.name: c for c in CLAIMS}
@@ -123,8 +126,6 @@ CASES: list[tuple[str, dict[str, Sequence[int] | Row], Ruling]] = [
     ("tcp-port-name", {"istio": EVEN, "istio-tcp-port": EVEN}, Ruling.REFUTED),
     ("headless-ignores-the-rule", {"istio-headless": NONE}, Ruling.CONFIRMED),
     ("headless-ignores-the-rule", {"istio-headless": EVEN}, Ruling.REFUTED),
-    ("least-request-is-more-even", {"istio": EVEN, "istio-least-request": CHANCE}, Ruling.REFUTED),
-    ("least-request-is-more-even", {"istio": CHANCE, "istio-least-request": EVEN}, Ruling.CONFIRMED),
     ("connection-age-spreads", {"connection-age": [20, 15, 9, 6, 0]}, Ruling.DEPENDS),
     ("connection-age-spreads", {"connection-age": NONE}, Ruling.REFUTED),
     ("connection-age-cuts", {"age-short-grace": FAILED, "age-long-grace": EVEN}, Ruling.DEPENDS),
@@ -134,6 +135,74 @@ CASES: list[tuple[str, dict[str, Sequence[int] | Row], Ruling]] = [
     ("latency-cliff", cliff(410, 400), Ruling.REFUTED),
     ("latency-cliff", cliff(800, 800), Ruling.REFUTED),
 ]
+
+
+def cells(numbers: Mapping[str, Mapping[str, float | None]]) -> dict[str, Cell]:
+    """Scenarios in time that came to these numbers."""
+    made = {}
+    for name, answers in numbers.items():
+        scenario, _, path = name.partition("/")
+        cell = made[name] = Cell(name, scenario, path, scenario, path, "measured")
+        cell.answers = [Answer(a, value, a, str(value)) for a, value in answers.items()]
+    return made
+
+
+def fails(without: float, printed: float, corrected: float) -> dict[str, Cell]:
+    paths = {"istio-no-retries": without, "istio-as-printed": printed, "istio-corrected": corrected}
+    return cells({f"fail-trailers-only/{path}": {"failed": n} for path, n in paths.items()})
+
+
+def slow(turns: float, least: float) -> dict[str, Cell]:
+    return cells(
+        {
+            "slow/istio": {"its": 20.0, "after": turns},
+            "slow/istio-least-request": {"its": 5.0, "after": least},
+        }
+    )
+
+
+def scaled(alone: float, aged: float) -> dict[str, Cell]:
+    return cells({"scale/headless": {"new_hit": alone}, "scale/headless-age": {"new_hit": aged}})
+
+
+def without_control(sidecar: float | None, client: float) -> dict[str, Cell]:
+    return cells(
+        {
+            "control-plane/istio": {"failed": sidecar},
+            "control-plane/proxyless": {"failed": client, "newcomer_failed": 10},
+        }
+    )
+
+
+PAIR = {"istio": row("istio", [EVEN]), "istio-least-request": row("istio-least-request", [CHANCE])}
+SWAPPED = {"istio": row("istio", [CHANCE]), "istio-least-request": row("istio-least-request", [EVEN])}
+IN_TIME: list[tuple[str, dict[str, Row], dict[str, Cell], Ruling]] = [
+    ("consecutive-errors", {}, fails(70, 70, 5), Ruling.REFUTED),
+    ("consecutive-errors", {}, fails(70, 6, 5), Ruling.CONFIRMED),
+    ("least-request-is-better", PAIR, slow(800, 1700), Ruling.DEPENDS),
+    ("least-request-is-better", PAIR, slow(1700, 1700), Ruling.REFUTED),
+    ("least-request-is-better", SWAPPED, slow(800, 1700), Ruling.CONFIRMED),
+    ("scaled-out-pods-get-nothing", {}, scaled(0, 5), Ruling.DEPENDS),
+    ("scaled-out-pods-get-nothing", {}, scaled(0, 0), Ruling.CONFIRMED),
+    ("scaled-out-pods-get-nothing", {}, scaled(5, 5), Ruling.REFUTED),
+    ("control-plane-dies", {}, without_control(0, 0), Ruling.CONFIRMED),
+    ("control-plane-dies", {}, without_control(0, 40), Ruling.REFUTED),
+    ("control-plane-dies", {}, without_control(None, 0), Ruling.UNSETTLED),
+]
+
+
+@pytest.mark.parametrize(("name", "rows", "living", "expected"), IN_TIME)
+def test_rulings_on_what_happens(
+    name: str, rows: dict[str, Row], living: dict[str, Cell], expected: Ruling
+) -> None:
+    assert settled(BY_NAME[name], Evidence(rows, living)).ruling is expected
+
+
+def test_every_scenario_in_time_that_a_claim_takes_is_there_and_is_asked_for_it() -> None:
+    known = {c.name: c for s in dynamic_scenarios() for c in s.cells}
+    for claim in CLAIMS:
+        for name in claim.cells:
+            assert name in known, (claim.name, name)
 
 
 @pytest.mark.parametrize(("name", "rows", "expected"), CASES)
@@ -147,7 +216,7 @@ def test_every_claim_says_why_it_is_not_settled() -> None:
         assert result.ruling is Ruling.UNSETTLED
         assert "not run" in result.said
         assert settled(claim, Evidence()) == result
-    assert {name for name, _, _ in CASES} | {"overhead"} == set(BY_NAME)
+    assert {case[0] for case in (*CASES, *IN_TIME)} | {"overhead"} == set(BY_NAME)
 
 
 def test_what_a_row_failed_at_is_told() -> None:

@@ -34,10 +34,10 @@ def least_request(e: Evidence) -> tuple[Ruling, str]:
     faster = e.number(least, "after") / e.number(turns, "after")
     said = (
         f"One pod of five takes 100 ms, the others 1 ms, 20 RPCs in flight: ROUND_ROBIN gives it "
-        f"{e.number(turns, 'its'):.0f} % and does {e.number(turns, 'after'):.0f} RPCs per second, LEAST_REQUEST "
-        f"{e.number(least, 'its'):.0f} % and {e.number(least, 'after'):.0f}. Five equal pods, one RPC at a "
-        f"time: {distribution(rr)} and {distribution(lr)}, since with nothing in flight all pods tie and the "
-        "choice is random."
+        f"{e.number(turns, 'its'):.0f} % and does {e.number(turns, 'after'):.0f} RPCs per second, "
+        f"LEAST_REQUEST {e.number(least, 'its'):.0f} % and {e.number(least, 'after'):.0f}. "
+        f"Five equal pods, one RPC at a time: {distribution(rr)} and {distribution(lr)}, since with nothing "
+        "in flight all pods tie and the choice is random."
     )
     more_even = lr.verdict.spread.cv < rr.verdict.spread.cv
     if faster > 1.2:
