@@ -18,7 +18,7 @@ from whichpod.model.expectation import parse_expectation
 from whichpod.model.plan import Plan
 from whichpod.model.question import Answer
 from whichpod.model.report import Evidence as Seen
-from whichpod.model.report import Report, Row
+from whichpod.model.report import Report, Row, Saturation
 from whichpod.model.target import Target
 from whichpod.report.claims import claims_markdown
 from whichpod.scenarios.claims.catalogue import CLAIMS, selected
@@ -196,6 +196,16 @@ def test_rulings_on_what_happens(
     name: str, rows: dict[str, Row], living: dict[str, Cell], expected: Ruling
 ) -> None:
     assert settled(BY_NAME[name], Evidence(rows, living)).ruling is expected
+
+
+def test_a_client_that_was_late_settles_nothing() -> None:
+    late = without_control(0, 0)
+    report = row("late", [EVEN]).report
+    assert report is not None
+    report.saturation = Saturation(saturated=True)
+    late["control-plane/istio"].reports = [report]
+    result = settled(BY_NAME["control-plane-dies"], Evidence({}, late))
+    assert (result.ruling, "the client was late" in result.said) == (Ruling.UNSETTLED, True)
 
 
 def test_every_scenario_in_time_that_a_claim_takes_is_there_and_is_asked_for_it() -> None:

@@ -59,6 +59,8 @@ class Evidence:
         found = self.cells.get(cell)
         if found is None or found.broken or not found.answers:
             raise UnsettledError(f"{cell}: {found.reason if found else 'it was not run.'}")
+        if any(r.saturation.saturated for r in found.reports):
+            raise UnsettledError(f"{cell}: the client was late, since the machine had too much to do.")
         answer = next((a for a in found.answers if a.name == name), None)
         if answer is None or answer.unknown or isinstance(answer.value, str):
             raise UnsettledError(f"{cell}: {answer.text if answer else f'it has no answer {name!r}.'}")
