@@ -40,7 +40,7 @@ class Findings:
         `instead` says what happens then.
         """
         if self.lenient:
-            self.note(where, f"{message} {instead}")
+            self.note(where, " ".join(s for s in (message, fix, instead) if s))
         else:
             self.fail(where, message, fix=fix)
 

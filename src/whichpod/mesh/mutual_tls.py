@@ -71,14 +71,14 @@ def metadata(
         if number == port.port:
             given = own.tls or given
 
-    modes: dict[tuple[str, int, int], bool] = {}  # Pods of a Deployment share their labels.
+    modes: dict[tuple[str, frozenset[tuple[str, str]], int], bool] = {}
 
     def of(pod: Endpoint, number: int) -> JsonObject | None:
         if given:
             return TAKES_TLS if given.mode == "ISTIO_MUTUAL" else None
         if not pod.meshed:
             return None
-        alike = pod.namespace, id(pod.labels), number
+        alike = pod.namespace, frozenset(pod.labels.items()), number
         takes = modes.get(alike)
         if takes is None:
             takes = modes[alike] = mode_for(registry.bundle, pod, number) != "DISABLE"
