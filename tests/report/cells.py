@@ -40,6 +40,7 @@ def cell(path: str = "headless", outcome: str = "passed") -> Cell:
             Answer("failed_share", 3.4, "failed, share", "3.4 %", "%", minor=True),
         ],
         findings=[Finding("new_hit == 2", "passed", "2 of 2")],
+        began_ns=at(0),
         steps=[step("out", 2, until=4), step("in", 8)],
         events=events,
         serving=("echo",),

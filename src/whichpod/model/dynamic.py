@@ -57,6 +57,8 @@ class Cell:
     """Why it was skipped or failed, with the way out."""
     answers: list[Answer] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    began_ns: int = 0
+    """When the load began."""
     steps: list[StepDone] = field(default_factory=list)
     events: list[LabEvent] = field(default_factory=list)
     serving: tuple[str, ...] = ()
@@ -70,8 +72,8 @@ class Cell:
     def timeline(self) -> Timeline | None:
         """What all clients saw, together."""
         found = [r.timeline for r in self.reports if r.timeline]
-        if not found:
-            return None
+        if len(found) < 2:
+            return found[0] if found else None
         merged = Timeline(found[0].interval_ns)
         for timeline in found:
             merged.merge(timeline)

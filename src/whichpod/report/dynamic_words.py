@@ -45,9 +45,7 @@ def by_scenario(result: Dynamic) -> dict[str, list[Cell]]:
 
 def seconds(at_ns: int, cell: Cell) -> float:
     """A time as seconds since the load began."""
-    timeline = cell.timeline()
-    began = timeline.start_ns(timeline.span.start) if timeline and timeline.span else 0
-    return (at_ns - began) / 1e9
+    return (at_ns - cell.began_ns) / 1e9
 
 
 def step_line(step: StepDone, cell: Cell) -> str:

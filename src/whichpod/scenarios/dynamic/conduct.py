@@ -144,6 +144,7 @@ def conclude(found: Cell, cell: DynamicCell) -> None:
     if timeline is None or not timeline.span:
         found.outcome, found.reason = "inconclusive", "Nothing was measured."
         return
+    found.began_ns = timeline.start_ns(timeline.span.start)
     clients = [r.timeline for r in found.reports if r.timeline]
     scene = Scene(
         timeline,
@@ -151,7 +152,7 @@ def conclude(found: Cell, cell: DynamicCell) -> None:
         found.steps,
         found.events,
         found.serving,
-        timeline.start_ns(timeline.span.start),
+        found.began_ns,
         timeline.start_ns(timeline.span.stop),
     )
     interrupted = any(r.end_reason == "interrupted" for r in found.reports)
