@@ -8,7 +8,7 @@ from html import escape
 from whichpod.model.dynamic import Cell, Dynamic
 from whichpod.report.dynamic_words import MARKS, by_scenario, notable, said, seconds, step_line, summary
 from whichpod.report.html.chart import chart
-from whichpod.report.html.page import environment, page, pill, sign, slug, table
+from whichpod.report.html.page import SIGNS, environment, page, pill, sign, slug, table
 
 
 def dynamic_html(result: Dynamic) -> str:
@@ -53,7 +53,9 @@ def _overview(result: Dynamic) -> str:
 
 def _variant(cell: Cell) -> str:
     own = cell.name.partition("/")[2]
-    return own.removeprefix(f"{cell.path}-") if own != cell.path else MARKS[cell.outcome].lower()
+    if own == cell.path:
+        return MARKS[cell.outcome].lower()
+    return f"{SIGNS[cell.outcome]} {own.removeprefix(f'{cell.path}-')}"
 
 
 def _answers(cells: list[Cell]) -> str:
@@ -65,10 +67,15 @@ def _answers(cells: list[Cell]) -> str:
             [
                 f'<a href="#{slug(cell.name)}">{escape(cell.path_title)}</a>',
                 pill(cell.outcome, MARKS[cell.outcome].lower()),
-                *(f'<span class="num">{escape(answers.get(q, ""))}</span>' for q in questions),
+                *(f'<span class="num">{_held(answers.get(q, ""))}</span>' for q in questions),
             ]
         )
     return table(["Path", "Result", *questions], rows)
+
+
+def _held(text: str) -> str:
+    """Text whose numbers stay with their units."""
+    return escape(text).replace(" %", "&nbsp;%").replace(" ms", "&nbsp;ms").replace(" s", "&nbsp;s")
 
 
 def _card(cell: Cell) -> str:

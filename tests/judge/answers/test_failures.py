@@ -33,6 +33,20 @@ def test_where_nothing_fails() -> None:
     assert found == {"failed": 0, "failed_share": 0, "recovery_s": 0, "noticed_s": None}
 
 
+def test_what_was_in_flight_when_a_pod_died_was_due_before() -> None:
+    timeline = played(lambda _n, t: "!" if 2.9 <= t < 3 else "echo-0")
+    asks = (
+        Question("failed", since="kill-0.4"),
+        Question("recovery", step="kill", since="kill-0.4"),
+        Question("recovery", name="late_s", step="kill"),
+    )
+    found = answers(scene(timeline, steps=[KILL]), asks)
+    assert told(found)["failed"] == 5
+    assert told(found)["recovery_s"] == 0
+    assert found[2].text == "0.0 s"
+    assert found[3].text == "none failed"
+
+
 def test_failures_before_the_step_are_not_its_doing() -> None:
     timeline = played(lambda _n, t: "!" if t < 2 else "echo-0")
     assert told(answers(scene(timeline, steps=[KILL]), ASK))["failed"] == 0

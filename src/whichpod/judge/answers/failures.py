@@ -29,8 +29,9 @@ def failed(scene: Scene, question: Question) -> list[Answer]:
 
 def recovery(scene: Scene, question: Question) -> list[Answer]:
     """How long after a step RPCs still failed that were due: 0 where none did, never where they did to the
-    end."""
+    end. A window that begins before the step takes in what was in flight then."""
     since, until = scene.window(question)
+    zero = scene.moment(question.step) if question.step else since
     width = scene.timeline.interval_ns
     bad = [n for n in scene.touching(since, until) if scene.failed([n])]
     name, label = question.name or "recovery_s", question.label or "last failure after"
@@ -39,17 +40,18 @@ def recovery(scene: Scene, question: Question) -> list[Answer]:
     last_ns = scene.timeline.start_ns(bad[-1]) + width
     if until - last_ns < CALM_S * 1e9:
         return [Answer(name, None, label, "still failing at the end", "s")]
-    value = max(0, last_ns - since) / 1e9
+    value = max(0, last_ns - zero) / 1e9
     return [Answer(name, value, label, f"{value:.1f} s", "s")]
 
 
 def first_failure(scene: Scene, question: Question) -> list[Answer]:
     """How long after a step the first RPC failed: who notices, and when."""
     since, until = scene.window(question)
+    zero = scene.moment(question.step) if question.step else since
     name, label = question.name or "noticed_s", question.label or "first failure after"
     for n in scene.touching(since, until):
         if scene.failed([n]):
-            value = max(0, scene.timeline.start_ns(n) - since) / 1e9
+            value = max(0, scene.timeline.start_ns(n) - zero) / 1e9
             return [Answer(name, value, label, f"{value:.1f} s", "s")]
     return [Answer(name, None, label, "never", "s")]
 

@@ -41,7 +41,8 @@ border:1px solid currentColor}
 table{border-collapse:collapse;background:var(--card);border:1px solid var(--line);border-radius:8px;
 font-size:13.5px}
 th,td{padding:6px 12px;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-th{color:var(--soft);font-weight:600;font-size:12.5px}tr:last-child td,tr:last-child th{border-bottom:0}
+th{color:var(--soft);font-weight:600;font-size:12.5px}td:first-child{min-width:150px}
+tr:last-child td,tr:last-child th{border-bottom:0}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,560px),1fr));gap:16px;
 margin-top:16px}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;
@@ -63,7 +64,7 @@ details>summary{cursor:pointer;color:var(--soft);font-size:13px;margin-top:6px}
 footer{margin-top:48px;color:var(--soft);font-size:12.5px}
 @media print{body{background:#fff}.card,table{break-inside:avoid}}
 """
-_SIGNS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "measured": "•", "skipped": "–"}
+SIGNS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "measured": "•", "skipped": "–"}
 
 
 def page(title: str, body: Iterable[str]) -> str:
@@ -92,7 +93,7 @@ def pill(outcome: str, text: str, href: str = "", title: str = "") -> str:
 
 def sign(outcome: str) -> str:
     """A mark that tells an outcome without colour."""
-    return f'<span class="sign {outcome}">{_SIGNS.get(outcome, "•")}</span>'
+    return f'<span class="sign {outcome}">{SIGNS.get(outcome, "•")}</span>'
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
