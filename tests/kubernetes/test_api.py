@@ -27,6 +27,7 @@ from whichpod.cluster.kubernetes.kinds import (
     POD,
     SERVICE,
 )
+from whichpod.cluster.kubernetes.names import run_labels
 from whichpod.cluster.kubernetes.watch import Change, watch
 from whichpod.model.errors import ClusterError, UsageError
 
@@ -179,13 +180,49 @@ async def test_a_create_whose_answer_is_lost_is_not_sent_again(server: ApiServer
             await api.create(service(namespace="default"))
         assert sum(r.method == "POST" for r in server.requests) == 1
         server.faults.append(Fault(".*/services", method="POST", status=429, retry_after=0))
-        made = await api.create(
-            service(namespace="default") | {"spec": {"selector": {"a": "b"}, "ports": [{"port": 1}]}}
-        )
+        ported = service(namespace="default") | {"spec": {"selector": {"a": "b"}, "ports": [{"port": 1}]}}
+        made = await api.create(ported)
         assert made["spec"]["clusterIP"].startswith("10.96.")
         with pytest.raises(ApiError) as caught:
-            await api.create(service(namespace="default"))
+            await api.create(ported)
         assert caught.value.reason == "AlreadyExists"
+
+
+@pytest.mark.parametrize("do", ["drop", "drop-after"])
+async def test_a_runs_own_object_is_made_once_whatever_becomes_of_the_answer(
+    server: ApiServer, tmp_path: Path, do: Any
+) -> None:
+    async with opened(server, tmp_path) as api:
+        server.faults.append(Fault(".*/services", do=do, method="POST"))
+        mine = service(namespace="default", labels=run_labels("r1"))
+        mine["spec"] = {"selector": {"a": "b"}, "ports": [{"port": 1}]}
+        made = await api.create(mine)
+        assert sum(r.method == "POST" for r in server.requests) == 2
+        assert [d["metadata"]["uid"] for d in server.store.objects("Service")] == [made["metadata"]["uid"]]
+        # Of another run it is somebody else's.
+        mine["metadata"]["labels"] = run_labels("r2")
+        with pytest.raises(ApiError) as caught:
+            await api.create(mine)
+        assert caught.value.reason == "AlreadyExists"
+
+
+async def test_who_is_kept_waiting_is_told(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first request on, a limit is obeyed for as long as patience lasts; being away is told sooner."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("whichpod.cluster.kubernetes.connection.asyncio.sleep", sleep)
+    server.faults.append(Fault("/version/?", status=429, reason="TooManyRequests", retry_after=4))
+    told: list[str] = []
+    async with opened(server, tmp_path, patience_s=30.0, says=told.append) as api:
+        assert (told, slept) == (["the API server is asked again in 4 s"], [4.0])
+        server.faults.append(Fault(".*", do="drop", times=5))
+        assert await api.get(SERVICE, "x") is None
+        assert told[1:] == ["the API server can't be reached; trying again"] * 2
 
 
 async def test_a_server_that_goes_away_is_told_after_patience(server: ApiServer, tmp_path: Path) -> None:

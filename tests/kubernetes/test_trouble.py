@@ -27,7 +27,7 @@ def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
         (waiting("CreateContainerConfigError", 'configmap "edge" not found'),
          '"edge" not found', "ConfigMap", True),
         (waiting("CrashLoopBackOff", lastState={"terminated": {"reason": "Error", "exitCode": 2}}),
-         "keeps ending (Error with exit code 2)", "--previous", True),
+         "keeps ending (Error with exit code 2)", "--image", True),
         (waiting("CrashLoopBackOff", lastState={"terminated": {"reason": "OOMKilled", "exitCode": 137}}),
          "OOMKilled", "memory", True),
         (pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",

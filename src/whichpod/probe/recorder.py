@@ -136,3 +136,12 @@ class Recorder:
         """RPCs done and failed so far."""
         with self._lock:
             return self.tally.done, self.tally.failed
+
+    def counts_by_label(self) -> dict[str, int]:
+        """RPCs done so far, by the name of who did them."""
+        with self._lock:
+            found: dict[str, int] = {}
+            for entry in self.tally.backends.values():
+                label = entry.backend.label
+                found[label] = found.get(label, 0) + entry.done
+            return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from whichpod.model.plan import PEER, Plan
@@ -54,6 +54,8 @@ class Progress:
     elapsed_s: float
     last: str = ""
     """Who answered last."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """RPCs done per backend label."""
 
 
 def probe(
@@ -267,7 +269,9 @@ class _Run:
         if self._progress:
             done, failed = self._recorder.counts()
             elapsed = (time.monotonic_ns() - self._recorder.began_ns) / 1e9
-            self._progress(Progress(done, failed, self._plan.requests, elapsed, self._recorder.last))
+            counts = self._recorder.counts_by_label()
+            total = self._plan.requests
+            self._progress(Progress(done, failed, total, elapsed, self._recorder.last, counts))
 
     def _end(self) -> None:
         """Closes everything, which cancels what is in flight, and leaves no thread behind."""

@@ -102,6 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         self.api.requests.append(request)
         self.api.await_running()
         self.request_now = request
+        self.mute = False
         try:
             fault = self.api.fault(request)
             if fault:
@@ -136,6 +137,8 @@ class Handler(BaseHTTPRequestHandler):
             raise _CutError
         elif fault.do == "drop":
             raise _CutError
+        elif fault.do == "drop-after":
+            self.mute = True
 
     def _route(self, request: Request) -> None:
         root = re.fullmatch(r"/(api|apis/[^/]+)/(v[^/]+)/?", request.path)
@@ -211,7 +214,17 @@ class Handler(BaseHTTPRequestHandler):
         container = request.query.get("container") or pod["spec"]["containers"][0]["name"]
         for status in (pod.get("status") or {}).get("containerStatuses") or ():
             waiting = (status.get("state") or {}).get("waiting")
-            if status["name"] == container and waiting:
+            if status["name"] != container:
+                continue
+            if request.query.get("previous") == "true" and not (status.get("lastState") or {}).get(
+                "terminated"
+            ):
+                raise RefusedError(
+                    400,
+                    "BadRequest",
+                    f'previous terminated container "{container}" in pod "{place.name}" not found',
+                )
+            if waiting and request.query.get("previous") != "true":
                 raise RefusedError(
                     400,
                     "BadRequest",
@@ -219,6 +232,8 @@ class Handler(BaseHTTPRequestHandler):
                 )
         if request.query.get("follow") != "true":
             text = self.api.logs.read(place.namespace, place.name, container)
+            if tail := int(request.query.get("tailLines") or 0):
+                text = "".join(text.splitlines(keepends=True)[-tail:])
             self._bytes(200, text.encode(), "text/plain")
             return
         self._head_of_stream("text/plain")
@@ -291,6 +306,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _bytes(self, code: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
         self.request_now.status = code
+        if self.mute:
+            raise _CutError
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

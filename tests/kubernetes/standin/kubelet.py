@@ -17,7 +17,7 @@ from tests.kubernetes.standin.environment import environment
 from tests.kubernetes.standin.network import Network, gate_of
 from tests.kubernetes.standin.server import ApiServer
 from tests.kubernetes.standin.store import Object
-from tests.kubernetes.standin.troubles import Troubles, status_of, waiting
+from tests.kubernetes.standin.troubles import LAST_WORDS, PULL_ERROR, Troubles, status_of, waiting
 from whichpod.cluster.kubernetes.task import QUIT, TASK
 from whichpod.cluster.local.readiness import NotReadyError, attempt
 from whichpod.cluster.loopback.addresses import Block
@@ -129,6 +129,14 @@ class _Pod:
         try:
             held = status_of(self._pod, self._trouble)
             if held:
+                if self._trouble == "image":
+                    self._warn(
+                        "Failed", PULL_ERROR.format(image=self._pod["spec"]["containers"][0].get("image"))
+                    )
+                if self._trouble == "crash":
+                    self._server.log(
+                        self._namespace, self._name, LAST_WORDS, self._pod["spec"]["containers"][0]["name"]
+                    )
                 self._say(held)
                 self._await_end()
             else:
@@ -224,7 +232,10 @@ class _Pod:
         process.kill()
 
     def _over(self, code: int) -> None:
-        injected = any(c["name"] == "istio-proxy" for c in self._pod["spec"]["containers"])
+        # A pod that is evicted ends as a whole.
+        injected = self._trouble != "evict" and any(
+            c["name"] == "istio-proxy" for c in self._pod["spec"]["containers"]
+        )
         reason = "Completed" if code == 0 else "OOMKilled" if self._trouble == "oom" else "Error"
         ended = {"terminated": {"exitCode": code if code >= 0 else 128 - code, "reason": reason}}
         if injected and QUIT in str(self._pod["spec"]):
@@ -256,6 +267,20 @@ class _Pod:
         ]
         condition = {"type": "Ready", "status": str(ready)}
         return {"phase": phase, "podIP": self.ip, "conditions": [condition], "containerStatuses": containers}
+
+    def _warn(self, reason: str, message: str) -> None:
+        about = {"kind": "Pod", "name": self._name, "namespace": self._namespace}
+        self._kubelet._store.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": f"{self._name}.{reason.lower()}", "namespace": self._namespace},
+                "involvedObject": about,
+                "reason": reason,
+                "message": message,
+                "type": "Warning",
+            }
+        )
 
     def _say(self, status: Object) -> None:
         def change(pod: Object) -> None:

@@ -47,7 +47,8 @@ class Fault:
     """What goes wrong with requests of that method (empty: any) and path."""
 
     path: str
-    do: Literal["status", "drop", "drop-mid", "slow", "hang"] = "status"
+    do: Literal["status", "drop", "drop-mid", "drop-after", "slow", "hang"] = "status"
+    """`drop-after`: it is carried out, and nobody learns of it."""
     method: str = ""
     times: int = 1
     """-1: for ever."""

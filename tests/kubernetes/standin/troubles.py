@@ -16,6 +16,12 @@ REFUSALS = {
     "webhook": 'admission webhook "tags.example.com" denied the request: the image needs a digest',
 }
 """Of creating a pod, by what refuses it."""
+PULL_ERROR = (
+    'Failed to pull image "{image}": rpc error: code = NotFound desc = failed to resolve reference: not found'
+)
+"""Of a kubelet's event."""
+LAST_WORDS = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'whichpod'\n"
+"""Of a container that keeps ending."""
 
 
 @dataclass(slots=True)

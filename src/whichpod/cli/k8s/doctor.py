@@ -41,7 +41,7 @@ def doctor(
         from whichpod.cluster.kubernetes.doctor import examine
 
         says("connecting")
-        async with Api.open(kubeconfig, context) as api:
+        async with Api.open(kubeconfig, context, says=says) as api:
             says("looking")
             return await examine(api, namespace)
 

@@ -66,7 +66,7 @@ def down(
         from whichpod.cluster.kubernetes.api import Api
         from whichpod.cluster.kubernetes.sweep import leftovers, remove
 
-        async with Api.open(kubeconfig, context) as api:
+        async with Api.open(kubeconfig, context, says=says) as api:
             if chosen is None:
                 chosen = await leftovers(api, run=run, namespaces=namespace or ())
                 if asks or dry_run:
@@ -76,10 +76,14 @@ def down(
 
     with saying(quiet=json) as says:
         found = until_told(work(says, None))
-    if dry_run or not found:
+    if not found and not json:
+        whose = f"of the run {run}" if run else "of whichpod's"
+        print(f"There is nothing {whose} in the cluster.")
+        return ExitCode.OK
+    if dry_run:
         _show(found, "would be removed", json)
         return ExitCode.OK
-    if asks:
+    if asks and found:
         _show(found, "would be removed", as_json=False)
         if not typer.confirm("Remove all of it?", err=True):
             return ExitCode.OK
@@ -99,7 +103,5 @@ def _show(found: list[Leftover], what: str, as_json: bool) -> None:
         ]
         print(json.dumps({"schema_version": 1, "what": what, "objects": objects}, indent=2))
         return
-    if not found:
-        print("There is nothing of whichpod's in the cluster.")
     for leftover in found:
         print(f"{leftover} (run {leftover.run}, since {leftover.since}): {what}")

@@ -60,6 +60,9 @@ def manifests(
     json: Json = False,
 ) -> int:
     """Print a row's YAML with the Job that runs its client, so that kubectl is all that is needed."""
+    for option, value in (("--pods", pods), ("--requests", requests)):
+        if value is not None and value < 1:
+            raise UsageError(f"{option} {value} makes no sense.", fix="It takes a number above zero.")
     if read:
         return _read(expectation_of(expect, 0.05, 0.99, refused=True), json)
     from whichpod.cluster.kubernetes.printed import as_yaml, printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from whichpod.cli.k8s.probe import FromNamespace, ServiceNamespace, ServicePort
 from whichpod.cli.k8s.saying import saying
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Identify, Json, text_or_file
-from whichpod.model.errors import ExitCode
+from whichpod.model.errors import ExitCode, WhichpodError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 from whichpod.model.target import Target
@@ -64,7 +65,7 @@ def check(
     timeout_s = parse_duration(ready_timeout, "--ready-timeout")
     access = Access(kubeconfig, context, from_namespace, image, pull_policy, keep)
 
-    async def run(says: Callable[[str], None]) -> tuple[Report, Report]:
+    async def run(says: Callable[[str], None]) -> tuple[Report, Report | None, WhichpodError | None]:
         from whichpod.cluster.kubernetes.errand import probe_forwarded, probe_service
         from whichpod.cluster.kubernetes.service import find_service
 
@@ -73,17 +74,31 @@ def check(
             target = Target(service)
             says("sending through port-forward")
             here = await probe_forwarded(cluster, found, target, plan)
-            inside = await probe_service(cluster, found, target, plan, ready_timeout_s=timeout_s, says=says)
-            return here, inside
+            if here.end_reason == "interrupted":
+                return here, None, None
+            try:
+                return (
+                    here,
+                    await probe_service(cluster, found, target, plan, ready_timeout_s=timeout_s, says=says),
+                    None,
+                )
+            except asyncio.CancelledError:
+                return here, None, None
+            except WhichpodError as error:
+                # What came in by port-forward was measured all the same.
+                return here, None, error
 
     with saying(quiet=json) as says:
-        here, inside = until_told(run(says))
+        here, inside, error = until_told(run(says))
     from whichpod.judge import judged
 
     for report in (here, inside):
-        judged(report, None)
+        if report:
+            judged(report, None)
     _show(here, inside, json)
-    if "interrupted" in (here.end_reason, inside.end_reason):
+    if error:
+        raise error
+    if inside is None or inside.end_reason == "interrupted":
         return ExitCode.INTERRUPTED
     known = len(inside.target.known)
     if not (here.tally.done and inside.tally.done):
@@ -91,14 +106,14 @@ def check(
     return ExitCode.OK if known > 1 else ExitCode.INCONCLUSIVE
 
 
-def _show(here: Report, inside: Report, as_json: bool) -> None:
+def _show(here: Report, inside: Report | None, as_json: bool) -> None:
     if as_json:
         import json
 
         found: dict[str, Any] = {
             "schema_version": 1,
             "port_forward": json.loads(here.to_text()),
-            "inside": json.loads(inside.to_text()),
+            "inside": json.loads(inside.to_text()) if inside else None,
         }
         print(json.dumps(found, indent=2))
         return
@@ -106,9 +121,13 @@ def _show(here: Report, inside: Report, as_json: bool) -> None:
     from whichpod.report.terminal import print_report
 
     console = out()
-    for title, report in (("Through port-forward", here), (f"From {inside.environment['client']}", inside)):
-        console.print(f"{title}:", style="bold")
-        print_report(console, report)
+    console.print("Through port-forward:", style="bold")
+    print_report(console, here)
+    if inside is None:
+        console.print("Nothing was sent from inside the cluster, so there is nothing to compare.")
+        return
+    console.print(f"From {inside.environment['client']}:", style="bold")
+    print_report(console, inside)
     hit = [sum(1 for b in report.tally.backends.values() if b.done) for report in (here, inside)]
     known = len(inside.target.known)
     if known < 2:

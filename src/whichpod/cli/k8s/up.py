@@ -42,6 +42,9 @@ def up(
     namespace: Namespace = "",
     image: Image = "",
     pull_policy: PullPolicy = "",
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it there even if it doesn't come up, to look at it.")
+    ] = False,
     ready_timeout: ReadyTimeout = CLUSTERS["kubernetes"],
     json: Json = False,
 ) -> int:
@@ -54,7 +57,7 @@ def up(
     if chosen is None:
         raise UsageError("One row at a time can be set up.", fix="Name it: whichpod matrix --list")
     timeout_s = parse_duration(ready_timeout, "--ready-timeout")
-    access = Access(kubeconfig, context, namespace, image, pull_policy, keep=True)
+    access = Access(kubeconfig, context, namespace, image, pull_policy, keep)
 
     async def run(says: Callable[[str], None]) -> dict[str, Any]:
         async with AsyncExitStack() as stack:
@@ -66,6 +69,7 @@ def up(
                 cluster.lab(bundle, client=chosen.client, progress=says, ready_timeout_s=timeout_s)
             )
             assert lab.home is not None
+            cluster.keep()
             return {
                 "schema_version": 1,
                 "run": cluster.settings.run,

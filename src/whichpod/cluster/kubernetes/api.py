@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from whichpod.cluster.kubernetes.connection import ANSWER_S, PATIENCE_S, Connection
 from whichpod.cluster.kubernetes.errors import ApiError, Request
 from whichpod.cluster.kubernetes.kinds import ACCESS_REVIEW, NAMESPACE, POD, Kind, kind_of
+from whichpod.cluster.kubernetes.names import RUN, ours
 from whichpod.model.errors import ClusterError
 
 Document = dict[str, Any]
@@ -44,17 +45,20 @@ class Api:
         namespace: str | None = None,
         *,
         patience_s: float = PATIENCE_S,
+        says: Callable[[str], None] | None = None,
     ) -> AsyncIterator[Api]:
         """Connects with a kubeconfig, else with those of KUBECONFIG or ~/.kube/config, else as a pod does.
 
-        The server is asked for its version at once, so that what doesn't work is said here.
+        The server is asked for its version at once, so that what doesn't work is said here. `says` is told
+        when the server keeps one waiting.
 
         Raises UsageError for a file or context that isn't there, MissingExtraError without kr8s.
         """
         connection = await Connection.open(kubeconfig, context, namespace, patience_s)
+        connection.says = says or connection.says
         try:
             api = cls(connection)
-            await api.version(patience_s=min(patience_s, 3.0))
+            await api.version(away_s=min(patience_s, 3.0))
             yield api
         finally:
             await connection.close()
@@ -69,10 +73,10 @@ class Api:
         """The one that was asked for, else the context's."""
         return self.connection.namespace
 
-    async def version(self, *, patience_s: float | None = None) -> tuple[int, int]:
+    async def version(self, *, away_s: float | None = None) -> tuple[int, int]:
         """The server's, as (1, 32)."""
         request = Request("get", Kind("", "", "Version", "/version", namespaced=False))
-        answer = await self.connection.send("GET", "/version", request, patience_s=patience_s)
+        answer = await self.connection.send("GET", "/version", request, away_s=away_s)
         data = answer.json()
         found = re.match(r"v(\d+)\.(\d+)", str(data.get("gitVersion", "")) if isinstance(data, dict) else "")
         if not found:
@@ -156,18 +160,29 @@ class Api:
         return self._object(answer.json())
 
     async def create(self, document: Mapping[str, Any], *, dry_run: bool = False) -> Document:
-        """Makes an object that must not be there yet (ApiError with reason AlreadyExists otherwise)."""
+        """Makes an object that must not be there yet (ApiError with reason AlreadyExists otherwise).
+
+        A request whose answer is lost may have been carried out. What carries a run's mark is sent again all
+        the same: where it is there by then with that mark, which no other run has, it is what was meant.
+        """
         kind = kind_of(document)
         where = str(document["metadata"].get("namespace") or "")
         name = str(document["metadata"].get("name") or "")
-        answer = await self.connection.send(
-            "POST",
-            kind.path(where),
-            Request("create", kind, where, name),
-            params={"fieldManager": MANAGER, "fieldValidation": "Strict"} | _dry(dry_run),
-            body=document,
-            again=False,
-        )
+        run = str((document["metadata"].get("labels") or {}).get(RUN) or "")
+        try:
+            answer = await self.connection.send(
+                "POST",
+                kind.path(where),
+                Request("create", kind, where, name),
+                params={"fieldManager": MANAGER, "fieldValidation": "Strict"} | _dry(dry_run),
+                body=document,
+                again=bool(run),
+            )
+        except ApiError as e:
+            made = await self.get(kind, name, where) if run and e.reason == "AlreadyExists" else None
+            if made is None or not ours(made, run):
+                raise
+            return made
         return self._object(answer.json())
 
     async def patch(
@@ -244,14 +259,24 @@ class Api:
         return answer.body
 
     async def logs(
-        self, pod: str, namespace: str, container: str = "", *, follow: bool = False
+        self,
+        pod: str,
+        namespace: str,
+        container: str = "",
+        *,
+        follow: bool = False,
+        previous: bool = False,
+        last: int = 0,
     ) -> AsyncGenerator[str, None]:
-        """The lines of a container's log, from its start. With `follow` as they come, until it ends; a
-        connection that is lost is an UnreachableError, and reading again begins at the start."""
+        """The lines of a container's log, from its start, or the `last` ones; `previous`: of the run before
+        this one. With `follow` as they come, until it ends; a connection that is lost is an UnreachableError,
+        and reading again begins at the start."""
         import httpx
 
         request = Request("get", POD, namespace, pod, "log")
         params = {"follow": str(follow).lower()} | ({"container": container} if container else {})
+        params |= {"previous": "true"} if previous else {}
+        params |= {"tailLines": str(last)} if last else {}
         path = POD.path(namespace, pod, "log")
         if not follow:
             answer = await self.connection.send("GET", path, request, params=params)

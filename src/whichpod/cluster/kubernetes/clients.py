@@ -11,9 +11,11 @@ from typing import Any
 from whichpod.cluster.kubernetes.api import Api, Document
 from whichpod.cluster.kubernetes.connection import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from whichpod.cluster.kubernetes.errors import ApiError, UnreachableError
+from whichpod.cluster.kubernetes.explained import error_of
+from whichpod.cluster.kubernetes.heard import told
 from whichpod.cluster.kubernetes.jobs import CONTAINER, GRACE_S
 from whichpod.cluster.kubernetes.kinds import EVENT, JOB, POD
-from whichpod.cluster.kubernetes.ready import LOOK_S, error_of
+from whichpod.cluster.kubernetes.ready import LOOK_S
 from whichpod.cluster.kubernetes.result import ResultReader, read_progress
 from whichpod.cluster.kubernetes.trouble import pod_trouble, workload_trouble
 from whichpod.cluster.kubernetes.watch import watch
@@ -26,6 +28,7 @@ JOB_NAME = "job-name"
 """Label of a Job's pods."""
 _GONE = 404
 _WAITS = "waits_at"
+_KILLED = "Was it killed, or its pod evicted? Its node's events say."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Outcome:
     report: Report | None = None
     error: WhichpodError | None = None
     """Why there is no report."""
+    said: Mapping[str, Any] = field(default_factory=dict)
+    """The last that it said of its progress."""
 
 
 @dataclass(slots=True)
@@ -46,6 +51,7 @@ class _Client:
     index: int
     pod: Document
     waits: bool = False
+    said: dict[str, Any] = field(default_factory=dict)
     task: asyncio.Task[Outcome] | None = None
 
     @property
@@ -87,12 +93,24 @@ class Clients:
                 await asyncio.shield(work)
             except asyncio.CancelledError:
                 await self._end(job, work)
+            except ClusterError as error:
+                raise told(error, (c.said for c in self._clients.values())) from None
             return sorted(filter(None, (c.outcome for c in self._clients.values())), key=lambda o: o.index)
         finally:
             tasks = [c.task for c in self._clients.values() if c.task]
             for task in (work, *tasks):
                 task.cancel()
             await asyncio.gather(work, *tasks, return_exceptions=True)
+
+    async def run_one(self) -> Report:
+        """As `run`, for a Job of one client: its report. Raises what it failed of, with what it had done; and
+        CancelledError where it was told to end before it began, so that there is nothing to report."""
+        for outcome in await self.run():
+            if outcome.error:
+                raise told(outcome.error, [outcome.said])
+            if outcome.report:
+                return outcome.report
+        raise asyncio.CancelledError
 
     @property
     def _name(self) -> str:
@@ -170,12 +188,12 @@ class Clients:
         job = await self.api.get(JOB, self._name, self._namespace)
         trouble = workload_trouble(job, events) if job else None
         if trouble and trouble.final and len(self._clients) < self._wanted:
-            raise error_of(trouble)
+            raise await error_of(self.api, trouble, self._namespace)
 
     async def _late(self, started: int) -> ClusterError:
         for client in self._clients.values():
             if not client.task and (trouble := pod_trouble(client.pod, meshed=self.meshed)):
-                return error_of(trouble)
+                return await error_of(self.api, trouble, self._namespace)
         return ClusterError(
             f"{self._wanted - started} of {self._wanted} clients did not start within "
             f"{self.ready_timeout_s:g} s.",
@@ -186,10 +204,10 @@ class Clients:
         """Follows the pods."""
         labels = f"{JOB_NAME}={self._name}"
         async for change in watch(self.api, POD, self._namespace, labels=labels):
-            self._take(change.document, gone=change.type == "DELETED")
+            await self._take(change.document, gone=change.type == "DELETED")
             self._changed.set()
 
-    def _take(self, pod: Document, *, gone: bool) -> None:
+    async def _take(self, pod: Document, *, gone: bool) -> None:
         metadata = pod["metadata"]
         name = metadata["name"]
         client = self._clients.get(name)
@@ -205,7 +223,7 @@ class Clients:
             started = sum(c.task is not None for c in self._clients.values())
             self.says(f"{started} of {self._wanted} clients run" if self._wanted > 1 else "the client runs")
         elif not self._ending and (trouble := pod_trouble(pod, meshed=self.meshed)) and trouble.final:
-            raise error_of(trouble)
+            raise await error_of(self.api, trouble, self._namespace)
 
     async def _follow(self, client: _Client) -> Outcome:
         """Reads a client's log to its end, again where a connection is lost."""
@@ -230,14 +248,14 @@ class Clients:
             deadline = deadline or now + self.api.connection.patience_s
             if now + pause > deadline:
                 if error:
-                    return Outcome(client.index, client.name, error=error)
+                    return Outcome(client.index, client.name, error=error, said=client.said)
                 break
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
             try:
                 found = await self.api.get(POD, client.name, self._namespace)
             except UnreachableError as e:
-                return Outcome(client.index, client.name, error=e)
+                return Outcome(client.index, client.name, error=e, said=client.said)
             if found is None:
                 break
             client.pod = found
@@ -250,16 +268,20 @@ class Clients:
         if _WAITS in said:
             client.waits = True
             self._changed.set()
-        elif self.progress:
+            return
+        client.said = said
+        if self.progress:
             self.progress(client.index, said)
 
     def _conclude(self, client: _Client, reader: ResultReader) -> Outcome:
         try:
             return Outcome(client.index, client.name, report=reader.report())
-        except WhichpodError as error:
-            if not reader.complete and (why := lost_by(client.pod)):
-                error = ClusterError(f"The client in pod {client.name} was lost: {why}.", fix=error.fix)
-            return Outcome(client.index, client.name, error=error)
+        except WhichpodError as e:
+            error = e
+        if not reader.complete and (lost := lost_by(client.pod)):
+            why, fix = lost
+            error = ClusterError(f"The client in pod {client.name} was lost: {why}.", fix=fix)
+        return Outcome(client.index, client.name, error=error, said=client.said)
 
     async def _end(self, job: Document, work: asyncio.Task[None]) -> None:
         """Tells the clients to end, and waits for what they report."""
@@ -276,21 +298,28 @@ class Clients:
         work.cancel()
 
 
-def lost_by(pod: Mapping[str, Any]) -> str:
-    """What ended a client before it could report, as the pod's status tells; empty where it doesn't."""
+def lost_by(pod: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What ended a client before it could report, as the pod's status tells, and what to do; None where it
+    doesn't tell."""
     status = pod.get("status") or {}
     if status.get("reason"):
         message = " ".join(str(status.get("message") or "").split()).rstrip(".")
-        return str(status["reason"]) + (f" ({message})" if message else "")
+        why = str(status["reason"]) + (f" ({message})" if message else "")
+        return why, "The cluster ended it, not its work: try again, when the node has what it was short of."
     ended = _ended(pod)
     if not ended:
-        return "its pod was deleted" if pod["metadata"].get("deletionTimestamp") else ""
+        if pod["metadata"].get("deletionTimestamp"):
+            return "its pod was deleted", "Was its node drained, or did somebody remove it? Try again."
+        return None
     reason = ended.get("reason") or "Error"
     if reason == "OOMKilled":
-        return "it took more memory than its limit (OOMKilled)"
+        return (
+            "it took more memory than its limit (OOMKilled)",
+            "Have it hold less at a time: fewer connections, fewer RPCs in flight, smaller payloads.",
+        )
     if ended.get("signal"):
-        return f"it was ended by signal {ended['signal']}"
-    return f"it ended with exit code {ended.get('exitCode', '?')} ({reason})"
+        return f"it was ended by signal {ended['signal']}", _KILLED
+    return f"it ended with exit code {ended.get('exitCode', '?')} ({reason})", _KILLED
 
 
 def _phase(pod: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ class KubernetesCluster:
         from whichpod.cluster.kubernetes.facts import gather
 
         settings = settings.checked()
-        async with Api.open(kubeconfig, context) as api:
+        async with Api.open(kubeconfig, context, says=says) as api:
             found = cls(api, await gather(api), settings)
             try:
                 yield found
@@ -128,6 +128,10 @@ class KubernetesCluster:
             "stand-ins": "none",
         }
         return {key: value for key, value in found.items() if value}
+
+    def keep(self) -> None:
+        """From now on nothing is removed."""
+        self.settings = replace(self.settings, keep=True)
 
     async def clear(self, home: Home, says: Callable[[str], None]) -> None:
         """Removes what the run made there, unless it is to be kept; notes what stays and how to remove it."""

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ ANSWER_S = 30.0
 """How long an answer may take; a webhook of the cluster's may use that."""
 CONNECT_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
+SAID_S = 0.8
+"""A pause that is worth a word."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """What a pod has of its service account (kubernetes.io, Accessing the API from a Pod)."""
 _FOR_A_WHILE = frozenset({429, 500, 502, 503, 504})
@@ -67,6 +69,8 @@ class Connection:
         self.namespace = namespace
         """The context's own."""
         self.patience_s = patience_s
+        self.says: Callable[[str], None] = lambda _: None
+        """Told why nothing happens, where that takes more than a moment."""
         self._logging_in = asyncio.Lock()
         self._logins = 0
 
@@ -129,9 +133,11 @@ class Connection:
         content_type: str = "application/json",
         again: bool = True,
         patience_s: float | None = None,
+        away_s: float | None = None,
         also: tuple[int, ...] = (),
     ) -> Answer:
-        """One request, tried again with growing pauses while the server limits it, fails or is away.
+        """One request, tried again with growing pauses while the server limits it, fails or is away (then for
+        `away_s`, if that is given).
 
         With `again=False` only where it is certain that the server did nothing: when it limits, or no
         connection comes about. `also`: statuses of 400 and more that the caller wants to see.
@@ -140,7 +146,7 @@ class Connection:
         import httpx
 
         patience = self.patience_s if patience_s is None else patience_s
-        deadline, pause, logins = None, FIRST_PAUSE_S, self._logins
+        began, pause, logins = None, FIRST_PAUSE_S, self._logins
         renewed = False
         while True:
             wait = pause
@@ -165,9 +171,13 @@ class Connection:
                     raise self.unreachable(e, request) from None
                 error, why = self.unreachable(e, request), str(e)
             now = time.monotonic()
-            deadline = deadline or now + patience
-            if now + wait > deadline or (why is not None and _hopeless(why)):
+            began = began or now
+            within = patience if why is None or away_s is None else away_s
+            if now + wait > began + within or (why is not None and _hopeless(why)):
                 raise error
+            if wait >= SAID_S:
+                what = f"is asked again in {wait:.0f} s" if why is None else "can't be reached; trying again"
+                self.says(f"the API server {what}")
             await asyncio.sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 

@@ -14,6 +14,7 @@ from whichpod.cluster.kubernetes.clients import Clients, Outcome
 from whichpod.cluster.kubernetes.cluster import KubernetesCluster
 from whichpod.cluster.kubernetes.errand import Mesh, home_of, meshed
 from whichpod.cluster.kubernetes.gate import LONGEST_S
+from whichpod.cluster.kubernetes.heard import told
 from whichpod.cluster.kubernetes.jobs import GRACE_S, client_job
 from whichpod.cluster.kubernetes.kinds import POD
 from whichpod.cluster.kubernetes.lab import PROGRESS_S, longest_s
@@ -117,17 +118,17 @@ async def bench(
         )
         if not facts.istio:
             del job["spec"]["template"]["metadata"]["labels"][INJECT]
-        told = Heard(progress)
+        heard = Heard(progress)
         clients = Clients(
             cluster.api,
             job,
             meshed=inside,
             ready_timeout_s=load.ready_timeout_s,
             says=says,
-            progress=told.heard,
+            progress=heard.heard,
         )
         outcomes = await clients.run(at_gate=_opener(cluster.api, home.name, load, says))
-    report = merged(aim, load.plan, outcomes, load.workers, told.ended)
+    report = merged(aim, load.plan, outcomes, load.workers, heard.ended)
     report.environment |= cluster.environment() | {
         "client": f"{load.workers} pods of a Job" + (" in the mesh" if inside else ""),
     }
@@ -164,8 +165,7 @@ def merged(
     if not reports:
         if not outcomes:
             raise asyncio.CancelledError  # told to end before anything began
-        error = next(o.error for o in outcomes if o.error)
-        raise error
+        raise told(next(o.error for o in outcomes if o.error), (o.said for o in outcomes))
     tally = Tally()
     loads: list[WorkerLoad] = []
     by_index = {outcome.index: outcome for outcome in outcomes}

@@ -283,13 +283,7 @@ class KubernetesLab:
             says=self._say,
             progress=told,
         )
-        outcomes = await clients.run()
-        for outcome in outcomes:
-            if outcome.error:
-                raise outcome.error
-            if outcome.report:
-                return outcome.report
-        raise asyncio.CancelledError  # told to end before it began: there is nothing to report
+        return await clients.run_one()
 
     async def _probe_here(
         self, client: Client, target: Target, plan: Plan, progress: Callable[[Progress], None] | None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from whichpod.cluster.kubernetes.api import Api, Document
+from whichpod.cluster.kubernetes.explained import error_of
 from whichpod.cluster.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, EVENT, POD
 from whichpod.cluster.kubernetes.names import INJECT, ROLE, selector
 from whichpod.cluster.kubernetes.trouble import Trouble, is_ready, pod_trouble, workload_trouble
@@ -103,7 +104,7 @@ async def await_ready(
         await asyncio.gather(*tasks, return_exceptions=True)
     trouble = pods.trouble() or next(iter(passing), None)
     if trouble:
-        raise error_of(trouble)
+        raise await error_of(api, trouble, namespace)
     raise ClusterError(
         f"{pods.total - pods.ready} of {pods.total} pods were not ready within {within_s:g} s.",
         fix=f"See what they wait for: kubectl get pods -n {namespace}; or give a longer --ready-timeout.",
@@ -142,11 +143,6 @@ def ready_addresses(slices: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def error_of(trouble: Trouble) -> ClusterError:
-    """A trouble as the error that ends a run."""
-    return ClusterError(trouble.message, fix=trouble.fix)
-
-
 async def _follow(api: Api, pods: Pods, run: str, namespace: str, says: Callable[[str], None]) -> None:
     # Clients are no servers: they carry a role.
     async for change in watch(api, POD, namespace, labels=f"{selector(run)},!{ROLE}"):
@@ -159,7 +155,7 @@ async def _follow(api: Api, pods: Pods, run: str, namespace: str, says: Callable
         if pods.complete:
             return
         if (trouble := pods.trouble()) and trouble.final:
-            raise error_of(trouble)
+            raise await error_of(api, trouble, namespace)
 
 
 async def _look(api: Api, pods: Pods, namespace: str, passing: list[Trouble]) -> None:
@@ -172,7 +168,7 @@ async def _look(api: Api, pods: Pods, namespace: str, passing: list[Trouble]) ->
             deployment = await api.get(DEPLOYMENT, name, namespace)
             trouble = workload_trouble(deployment, events) if deployment else None
             if trouble and trouble.final:
-                raise error_of(trouble)
+                raise await error_of(api, trouble, namespace)
             if trouble:
                 passing[:] = [trouble]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Document = Mapping[str, Any]
 PROXY = "istio-proxy"
@@ -26,6 +26,10 @@ class Trouble:
     fix: str
     final: bool
     """Waiting longer is of no use."""
+    pod: str = ""
+    container: str = ""
+    more: Literal["", "events", "log"] = ""
+    """Where the cluster says more of it: in the pod's events, or the log of the container's last run."""
 
 
 def pod_trouble(pod: Document, *, meshed: bool = False) -> Trouble | None:
@@ -120,6 +124,9 @@ def _container_trouble(pod: str, container: Document) -> Trouble | None:
             f"The image {image} of pod {pod} can't be pulled: {reason}{_said(waiting)}.",
             "Is the name right, and may the node pull it? Give --image, or load it into the nodes.",
             final=reason in _FINAL,
+            pod=pod,
+            container=name,
+            more="events",
         )
     if reason in _CONFIG:
         return Trouble(
@@ -131,12 +138,9 @@ def _container_trouble(pod: str, container: Document) -> Trouble | None:
     if reason == "CrashLoopBackOff":
         why = ended.get("reason", "Error")
         code = f" with exit code {ended['exitCode']}" if "exitCode" in ended else ""
-        fix = (
-            "It needs more memory."
-            if why == "OOMKilled"
-            else f"See why: kubectl logs {pod} -c {name} --previous"
-        )
-        return Trouble(f"Container {name} of pod {pod} keeps ending ({why}{code}).", fix, final=True)
+        fix = "It needs more memory." if why == "OOMKilled" else "Is it the image that you mean? See --image."
+        message = f"Container {name} of pod {pod} keeps ending ({why}{code})."
+        return Trouble(message, fix, final=True, pod=pod, container=name, more="log")
     return None
 
 

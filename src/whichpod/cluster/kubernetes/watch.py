@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from whichpod.cluster.kubernetes.connection import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from whichpod.cluster.kubernetes.connection import FIRST_PAUSE_S, LONGEST_PAUSE_S, SAID_S
 from whichpod.cluster.kubernetes.errors import ApiError, Request, refused
 
 if TYPE_CHECKING:
@@ -151,6 +151,8 @@ async def watch(
         deadline = deadline or now + api.connection.patience_s
         if now + pause > deadline:
             raise error from None
+        if pause >= SAID_S:
+            api.connection.says("the API server can't be reached; trying again")
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_S)
 
