@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
+from tests.kubernetes.schemas import SCHEMAS
 from whichpod.cluster.kubernetes.dress import dress
 from whichpod.manifest.documents import documents
 from whichpod.scenarios.scenario import scenarios
@@ -63,4 +63,4 @@ def deployment(name: str = "echo", *, image: str = "whichpod", replicas: int = 5
 
 def validate(document: Document, version: str) -> None:
     """Raises where Kubernetes of that version would refuse the object, by its published schema."""
-    importlib.import_module("kubernetes_validate").validate(document, version, strict=True)
+    SCHEMAS.validate(document, version, strict=True)

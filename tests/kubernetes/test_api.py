@@ -209,7 +209,7 @@ async def test_a_runs_own_object_is_made_once_whatever_becomes_of_the_answer(
 async def test_who_is_kept_waiting_is_told(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the first request on, a limit is obeyed for as long as patience lasts; being away is told sooner."""
+    """A limit is obeyed for as long as patience lasts, from the first request on."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:

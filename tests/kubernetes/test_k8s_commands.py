@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -169,6 +170,50 @@ def test_up_probe_check_bench_and_down(here: StandIn, whichpod: Command) -> None
     assert f"Namespace {namespace}" in shown
     assert namespaces(here) == before
     assert "nothing of whichpod's" in whichpod("k8s", "down", "--yes", image=False)
+    assert "nothing of the run r7" in whichpod("k8s", "down", "--run", "r7", image=False)
+    gone = json.loads(whichpod("k8s", "down", "--yes", "--json", image=False))
+    assert gone == {"schema_version": 1, "what": "removed", "objects": []}
+
+
+def test_a_set_up_that_does_not_come_up_is_removed_unless_it_is_to_be_kept(
+    here: StandIn, whichpod: Command
+) -> None:
+    before = namespaces(here)
+    here.troubles.add(lambda pod: True, "image")
+    whichpod("k8s", "up", "--pods", "1", code=4)
+    assert namespaces(here) == before
+    whichpod("k8s", "up", "--pods", "1", "--namespace", "trial", "--keep", code=4)
+    assert namespaces(here) == before | {"trial"}
+    assert "Namespace trial" in whichpod("k8s", "down", "--yes", image=False)
+    assert namespaces(here) == before
+
+
+def test_port_forward_that_is_interrupted_is_shown_and_nothing_else_is_begun(
+    here: StandIn, whichpod: Command
+) -> None:
+    made = json.loads(whichpod("k8s", "up", "--pods", "1", "--json"))
+    forwarded = threading.Event()
+
+    def forwards(namespace: str, pod: str, port: int) -> tuple[str, int] | None:
+        # The first is to see whether it may.
+        if sum(r.path.endswith("/portforward") for r in here.server.requests) > 1:
+            forwarded.set()
+        return tunnels(namespace, pod, port)
+
+    tunnels, here.server.tunnels = here.server.tunnels, forwards
+    process = subprocess.Popen(
+        [sys.executable, "-m", "whichpod", "k8s", "port-forward-check", "echo", "-n", made["namespace"],
+         "--requests", "10000000", "--kubeconfig", str(here.kubeconfig), "--image", IMAGE],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert forwarded.wait(60)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, (out, err)
+    assert "Through port-forward:" in out
+    assert "Nothing was sent from inside the cluster" in out
+    assert not here.server.store.objects("Job")
+    whichpod("k8s", "down", "--yes", image=False)
 
 
 def test_a_cluster_that_cant_be_used_is_said_in_words(
@@ -266,6 +311,7 @@ def test_manifests_that_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
         (["nope"], "no row"),
         (["istio", "--no-istio"], "needs Istio's sidecars"),
         (["clusterip", "--namespace", "Not_A_Name"], "namespace"),
+        (["clusterip", "--pods", "0"], "--pods 0 makes no sense"),
     ):
         assert run(["k8s", "manifests", *args]) == 2
         assert said in capsys.readouterr().err

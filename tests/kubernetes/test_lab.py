@@ -144,11 +144,11 @@ async def test_native_sidecars_need_no_word_to_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("trouble", "said"),
     [
-        ("image", "can't be pulled: ImagePullBackOff"),
+        ("image", "failed to resolve reference: not found"),
         ("quota", "exceeded quota"),
         ("webhook", "admission webhook"),
         ("no-sidecar", "has no sidecar, though one was asked for"),
-        ("crash", "keeps ending"),
+        ("crash", "The last that it wrote: ModuleNotFoundError: No module named 'whichpod'"),
     ],
 )
 async def test_pods_that_dont_come_fail_the_row_with_the_reason(
@@ -179,10 +179,32 @@ async def test_a_client_that_is_lost_is_told(here: StandIn, trouble: Any, said: 
     before = namespaces(here)
     here.troubles.add(is_client, trouble)
     # The first line of a client's log says that it goes on: one RPC a second.
-    async with opened(here) as found, found.lab(echo(), client=Client(service="echo")) as lab:
+    client = Client(service="echo", meshed=trouble == "evict")
+    async with opened(here) as found, found.lab(echo(), client=client) as lab:
         with pytest.raises(ClusterError, match=said):
-            await lab.probe(Client(service="echo"), Plan(requests=None, duration_s=20.0, rate=2.0))
+            await lab.probe(client, Plan(requests=None, duration_s=20.0, rate=2.0))
     assert namespaces(here) == before
+
+
+async def test_what_a_client_had_done_is_told_when_the_cluster_is_lost(here: StandIn) -> None:
+    plan = Plan(requests=None, duration_s=60.0, rate=50.0)
+
+    async def lost_on_the_way(found: KubernetesCluster) -> None:
+        def told(progress: Progress) -> None:
+            if progress.done:
+                found.api.connection.patience_s = 0.3
+                here.server.stop()
+
+        async with found.lab(echo(), client=Client(service="echo")) as lab:
+            await lab.probe(Client(service="echo"), plan, progress=told)
+
+    async with opened(here) as found:
+        with pytest.raises(ClusterError, match=r"can't be reached.* \d+ RPCs had ended: echo-\S+ \d+\."):
+            await lost_on_the_way(found)
+        here.server.start()
+        found.lost = False
+        await found.leave(lambda _: None)
+        await remove(found.api, await leftovers(found.api, run="r1"), within_s=20.0, says=lambda _: None)
 
 
 async def test_an_api_server_that_goes_away_ends_the_run_with_what_there_is(here: StandIn) -> None:

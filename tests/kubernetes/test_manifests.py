@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.kubernetes.deployed import OBJECTS, SETUPS, rendered, written
 from tests.kubernetes.istio import RefusedError, of_istio, validate_istio
 from tests.kubernetes.manifests import SCENARIOS, Document, dressed, of_kind, raw, validate
+from tests.kubernetes.schemas import SCHEMAS
 from whichpod.cluster.kubernetes.dress import SERVER_RESOURCES
 from whichpod.cluster.kubernetes.harden import pod_security
 from whichpod.echo.args import settings_from_args
@@ -19,7 +19,6 @@ from whichpod.scenarios.scenario import Scenario
 
 VERSIONS = ("1.27", "1.30", "1.33", "1.35", "1.37")
 """Of Kubernetes. 1.27 is the first with gRPC probes for good."""
-SCHEMAS = importlib.import_module("kubernetes_validate")
 ROW = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
 SETUP = pytest.mark.parametrize("setup", SETUPS)
 

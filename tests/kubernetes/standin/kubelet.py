@@ -7,13 +7,12 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from typing import Any
 
 from tests.kubernetes.standin.environment import environment
+from tests.kubernetes.standin.forks import FORKS, Forked
 from tests.kubernetes.standin.network import Network, gate_of
 from tests.kubernetes.standin.server import ApiServer
 from tests.kubernetes.standin.store import Object
@@ -59,7 +58,7 @@ class Kubelet:
         self._block.close()
 
     @property
-    def processes(self) -> list[subprocess.Popen[str]]:
+    def processes(self) -> list[Forked]:
         """Those that still run."""
         return [p.process for p in self._pods.values() if p.process and p.process.poll() is None]
 
@@ -98,7 +97,7 @@ class _Pod:
         self._kubelet = kubelet
         self._pod = pod
         self.ip = ip
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Forked | None = None
         self.changed = threading.Event()
         self._ending = False
         self._killed = False
@@ -175,35 +174,31 @@ class _Pod:
     def _server(self) -> ApiServer:
         return self._kubelet._server
 
-    def _start(self, container: dict[str, Any]) -> subprocess.Popen[str]:
+    def _start(self, container: dict[str, Any]) -> Forked:
         pod = {**self._pod, "status": {"podIP": self.ip}}
         pod["spec"] = {**pod["spec"], "nodeName": "node-1"}
         env = environment(pod, container)
         command = container.get("command") or ["whichpod"]
         arguments = [*command[1:], *(container.get("args") or ())]
-        if command[0] == "whichpod":
-            arguments = ["-m", "whichpod", *arguments, "--host", self.ip]
+        module = command[0]
+        if module == "whichpod":
+            arguments += ["--host", self.ip]
+        else:
+            _, module, *arguments = arguments  # python -m MODULE
         if TASK in env:
             gate = _free_port()
             env = self._kubelet.network.rewritten(pod, env, gate)
             for port in _gates(container):
                 self._server.proxies(self._name, port, gate_of(gate))
-        return subprocess.Popen(
-            [sys.executable, *arguments],
-            env={**_base(), **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return FORKS.start(module, arguments, {**_base(), **env})
 
-    def _pump(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
+    def _pump(self, process: Forked) -> None:
         name = self._pod["spec"]["containers"][0]["name"]
         for line in process.stdout:
             self._server.log(self._namespace, self._name, line, name)
         process.stdout.close()
 
-    def _await_ready(self, process: subprocess.Popen[str], port: int) -> None:
+    def _await_ready(self, process: Forked, port: int) -> None:
         while process.poll() is None and not self._ending:
             try:
                 asyncio.run(attempt(GrpcCheck(port=port), self.ip, {}, 1.0))
@@ -213,18 +208,18 @@ class _Pod:
                 self._say(self._status("Running", ready=True))
                 return
 
-    def _await_exit(self, process: subprocess.Popen[str]) -> int:
+    def _await_exit(self, process: Forked) -> int:
         while process.poll() is None:
             if self._ending:
                 try:
                     return process.wait(_GRACE_S)
-                except subprocess.TimeoutExpired:
+                except TimeoutError:
                     process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with contextlib.suppress(TimeoutError):
                 process.wait(0.05)
-        return int(process.returncode)
+        return process.wait()
 
-    def _lose(self, process: subprocess.Popen[str]) -> None:
+    def _lose(self, process: Forked) -> None:
         """As soon as the container said something, so that it had begun."""
         container = self._pod["spec"]["containers"][0]["name"]
         while process.poll() is None and not self._server.logs.read(self._namespace, self._name, container):

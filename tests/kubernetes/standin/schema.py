@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.kubernetes.schemas import utils
+
 _ENDS = {"string": "string", "integer": "number", "number": "number", "array": "array", "object": "object",
          "boolean": "bool", "null": "null"}  # fmt: skip
 _GO = {"integer": "int32", "string": "string", "boolean": "bool", "object": "map[string]interface {}",
@@ -99,7 +101,6 @@ def schema_of(version: str, api_version: str, kind: str) -> Schema | None:
     """None for a kind that Kubernetes does not publish, such as a custom resource."""
     group, _, of_group = api_version.rpartition("/")
     short = f"{group.partition('.')[0]}-{of_group}" if group else of_group
-    utils = importlib.import_module("kubernetes_validate.utils")
     try:
         root = utils.schema_contents(f"{_folder(version)}/{kind.lower()}-{short}.json", version)
     except FileNotFoundError:
@@ -113,14 +114,12 @@ def schema_of(version: str, api_version: str, kind: str) -> Schema | None:
 
 @functools.cache
 def _definitions(version: str) -> dict[str, Any]:
-    utils = importlib.import_module("kubernetes_validate.utils")
     found: dict[str, Any] = utils.schema_contents(f"{_folder(version)}/_definitions.json", version)
     return found
 
 
 @functools.cache
 def _folder(version: str) -> str:
-    utils = importlib.import_module("kubernetes_validate.utils")
     known = [v for v in utils.all_versions() if _number(v) <= _number(version)]
     return f"kubernetes-json-schema/v{known[-1]}-local-strict"
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
+import marshal
 import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from tests.kubernetes.standin.resources import Resource
 from tests.kubernetes.standin.ssa import Owners
 from tests.kubernetes.standin.status import RefusedError, not_found, too_old
 
+T = TypeVar("T")
 Object = dict[str, Any]
 Key = tuple[str, str, str]
 """Kind, namespace (empty for what has none), name."""
@@ -61,7 +62,7 @@ class Store:
 
     def create(self, given: Object) -> Object:
         """Raises RefusedError for a name that is taken or none, or a namespace that isn't there."""
-        document = copy.deepcopy(given)
+        document = _copy(given)
         metadata = document.setdefault("metadata", {})
         kind = document["kind"]
         if not metadata.get("name") and metadata.get("generateName"):
@@ -93,18 +94,18 @@ class Store:
             self._default(document)
             self._put(key, document, "ADDED", None)
         self._tell()
-        return copy.deepcopy(document)
+        return _copy(document)
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         with self.changed:
-            return copy.deepcopy(self._objects.get(self.key(kind, namespace, name)))
+            return _copy(self._objects.get(self.key(kind, namespace, name)))
 
     def objects(
         self, kind: str, namespace: str | None = None, labels: dict[str, str] | None = None
     ) -> list[Object]:
         with self.changed:
             return [
-                copy.deepcopy(o)
+                _copy(o)
                 for (k, ns, _), o in sorted(self._objects.items())
                 if k == kind
                 and (namespace is None or ns == namespace)
@@ -117,22 +118,22 @@ class Store:
             before = self._objects.get(key)
             if before is None:
                 return None
-            after = copy.deepcopy(before)
+            after = _copy(before)
             change(after)
             if after == before:
-                return copy.deepcopy(after)
+                return _copy(after)
             if after.get("spec") != before.get("spec"):
                 after["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
             if after["metadata"].get("deletionTimestamp") and not after["metadata"].get("finalizers"):
                 if kind not in ("Namespace", "Pod"):
                     self._drop(key)
-                    after = copy.deepcopy(before)
+                    after = _copy(before)
                 else:
                     self._put(key, after, "MODIFIED", before)
             else:
                 self._put(key, after, "MODIFIED", before)
         self._tell()
-        return copy.deepcopy(after)
+        return _copy(after)
 
     def delete(self, kind: str, namespace: str, name: str, *, orphan: bool = False) -> bool:
         """With what depends on it. A namespace goes with all that is in it, in a thread."""
@@ -144,7 +145,7 @@ class Store:
             if kind == "Namespace":
                 self._terminate(found, key)
             elif found["metadata"].get("finalizers"):
-                after = copy.deepcopy(found)
+                after = _copy(found)
                 after["metadata"].setdefault("deletionTimestamp", _now())
                 self._put(key, after, "MODIFIED", found)
             else:
@@ -183,12 +184,12 @@ class Store:
         document = self._objects.pop(key)
         self.owners.pop(key, None)
         self._version += 1
-        last = copy.deepcopy(document)
+        last = _copy(document)
         last["metadata"]["resourceVersion"] = str(self._version)
         self._happened("DELETED", key, last, document)
 
     def _happened(self, what: str, key: Key, document: Object, before: Object | None) -> None:
-        happened = Happened(self._version, what, key, copy.deepcopy(document), copy.deepcopy(before))
+        happened = Happened(self._version, what, key, _copy(document), _copy(before))
         self.history.append(happened)
         self._untold.append(happened)
         self.changed.notify_all()
@@ -202,7 +203,7 @@ class Store:
                         return
                     happened = self._untold.pop(0)
                 for callback in list(self._subscribers):
-                    callback(happened.type, copy.deepcopy(happened.document))
+                    callback(happened.type, _copy(happened.document))
 
     def _drop_dependents(self, uid: str) -> None:
         for key, document in list(self._objects.items()):
@@ -217,7 +218,7 @@ class Store:
     def _end_pod(self, key: Key, document: Object) -> None:
         """A pod that runs ends first; whoever runs it drops it."""
         if self.kubelet and not document["metadata"].get("deletionTimestamp"):
-            after = copy.deepcopy(document)
+            after = _copy(document)
             after["metadata"]["deletionTimestamp"] = _now()
             after["metadata"]["deletionGracePeriodSeconds"] = 30
             self._put(key, after, "MODIFIED", document)
@@ -243,7 +244,7 @@ class Store:
     def _terminate(self, namespace: Object, key: Key) -> None:
         if namespace.get("status", {}).get("phase") == "Terminating":
             return
-        after = copy.deepcopy(namespace)
+        after = _copy(namespace)
         after["metadata"]["deletionTimestamp"] = _now()
         after["status"] = {"phase": "Terminating"}
         self._put(key, after, "MODIFIED", namespace)
@@ -304,6 +305,12 @@ class Store:
             spec.setdefault("completions", 1)
             labels = {"batch.kubernetes.io/controller-uid": document["metadata"]["uid"]}
             spec.setdefault("selector", {"matchLabels": labels})
+
+
+def _copy(document: T) -> T:
+    """As copy.deepcopy, for what is JSON; several times as fast."""
+    found: T = marshal.loads(marshal.dumps(cast("Any", document)))
+    return found
 
 
 def _now() -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping
+from wsproto.utilities import LocalProtocolError
 
 from tests.kubernetes.standin.requests import Place
 from tests.kubernetes.standin.status import RefusedError, not_found
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455, 1.3."""
+_CREATES = (1, 35)
+"""Kubernetes from which a WebSocket needs the right that SPDY has always needed."""
 
 
 def tunnel(handler: Handler, place: Place) -> None:
@@ -29,6 +32,11 @@ def tunnel(handler: Handler, place: Place) -> None:
         raise not_found("pods", place.name)
     if request.headers.get("upgrade", "").lower() != "websocket":
         raise RefusedError(400, "BadRequest", "Upgrade request required")
+    version = tuple(map(int, handler.api.version.split(".")))
+    if version >= _CREATES and not handler.api.access.allowed(
+        "create", "", "pods", place.namespace, place.name, "portforward"
+    ):
+        raise RefusedError(403, "Forbidden", "unable to upgrade the connection without the right to create")
     port = int(request.query["ports"])
     accept = hashlib.sha1(request.headers["sec-websocket-key"].encode() + _GUID.encode()).digest()
     head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -47,7 +55,8 @@ def _relay(client: socket.socket, where: tuple[str, int] | None, port: int) -> N
     lock = threading.Lock()
 
     def send(channel: int, data: bytes) -> None:
-        with lock, contextlib.suppress(OSError):
+        # After a farewell nothing can be sent any more.
+        with lock, contextlib.suppress(OSError, LocalProtocolError):
             client.sendall(web.send(BytesMessage(data=bytes([channel]) + data)))
 
     for channel in (0, 1):
@@ -74,6 +83,8 @@ def _relay(client: socket.socket, where: tuple[str, int] | None, port: int) -> N
                     with lock:
                         client.sendall(web.send(event.response()))
                 elif isinstance(event, CloseConnection):
+                    with lock:
+                        client.sendall(web.send(event.response()))
                     return
     except OSError:
         return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from tests.kubernetes.schemas import SCHEMAS
 from tests.kubernetes.standin.requests import Place
 from tests.kubernetes.standin.status import RefusedError
 
@@ -35,10 +35,9 @@ def check(document: Mapping[str, Any], place: Place, version: str, *, strict: bo
 
 @functools.lru_cache(4096)
 def _found(text: str, version: str, strict: bool) -> str:
-    module = importlib.import_module("kubernetes_validate")
     try:
-        module.validate(json.loads(text), version, strict=strict)
-    except (module.ValidationError, module.SchemaNotFoundError) as e:
+        SCHEMAS.validate(json.loads(text), version, strict=strict)
+    except (SCHEMAS.ValidationError, SCHEMAS.SchemaNotFoundError) as e:
         return str(e).splitlines()[0]
     return ""
 

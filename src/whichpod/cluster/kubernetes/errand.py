@@ -136,6 +136,6 @@ async def probe_forwarded(
         try:
             report = await probe_here(aim, plan)
         finally:
-            forward.check(endpoint.pod)
+            forward.check()
     report.environment |= cluster.environment() | {"client": PORT_FORWARD, "forwarded to": endpoint.pod}
     return report

@@ -309,7 +309,7 @@ class KubernetesLab:
             try:
                 return await probe_here(replace(target, address=forward.address), plan, progress)
             finally:
-                forward.check(name)
+                forward.check()
 
 
 async def clear(api: Api, home: Home, run: str, says: Callable[[str], None]) -> None:
