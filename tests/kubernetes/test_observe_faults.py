@@ -179,7 +179,7 @@ async def test_pods_that_count_nothing_known(server: ApiServer, tmp_path: Path) 
 async def test_a_pod_that_does_not_answer_does_not_hold_up_the_others(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("whichpod.cluster.kubernetes.scrape.WITHIN_S", 0.3)
+    monkeypatch.setattr("whichpod.cluster.kubernetes.scrape.WITHIN_S", 1.0)
     Shop(server, 3)
     release = threading.Event()
 

@@ -31,6 +31,21 @@ rpc_server_duration_milliseconds_sum{{rpc_system="grpc",rpc_service="a.B",rpc_gr
 rpc_server_duration_milliseconds_count{{rpc_system="grpc",rpc_service="a.B",rpc_grpc_status_code="0"}} {ok}
 rpc_server_duration_milliseconds_count{{rpc_system="grpc",rpc_service="a.B",rpc_grpc_status_code="4"}} {failed}
 """  # noqa: E501 - as it is on the wire
+GRPC = """\
+# TYPE grpc_server_call_duration_seconds histogram
+grpc_server_call_duration_seconds_bucket{{grpc_method="a.B/C",grpc_status="OK",le="+Inf"}} {ok}
+grpc_server_call_duration_seconds_sum{{grpc_method="a.B/C",grpc_status="OK"}} 3
+grpc_server_call_duration_seconds_count{{grpc_method="a.B/C",grpc_status="OK",otel_scope_name="grpc-go"}} {ok}
+grpc_server_call_duration_seconds_count{{grpc_method="a.B/C",grpc_status="UNAVAILABLE"}} {failed}
+grpc_server_call_duration_seconds_count{{grpc_method="grpc.health.v1.Health/Check",grpc_status="OK"}} {ok}00
+"""
+CALL = """\
+# TYPE rpc_server_call_duration_seconds histogram
+rpc_server_call_duration_seconds_count{{rpc_system_name="grpc",rpc_method="a.B/C",rpc_response_status_code="OK"}} {ok}
+rpc_server_call_duration_seconds_count{{rpc_system_name="grpc",rpc_method="a.B/C",rpc_response_status_code="UNAVAILABLE"}} {failed}
+rpc_server_call_duration_seconds_count{{rpc_system_name="grpc",rpc_method="grpc.health.v1.Health/Check",rpc_response_status_code="OK"}} {ok}00
+rpc_server_call_duration_seconds_count{{rpc_system_name="connectrpc",rpc_method="a.B/C",rpc_response_status_code="OK"}} {ok}00
+"""  # noqa: E501 - as it is on the wire
 A, B, C = (PodId(f"uid-{n}", f"echo-{n}", f"10.0.0.{n}") for n in (1, 2, 3))
 
 
@@ -46,6 +61,11 @@ def done(traffic: Traffic) -> dict[str, tuple[int, int]]:
         (SIDECAR, Source.SIDECAR, "UNAVAILABLE"),
         (SERVER, Source.SERVER, "DEADLINE_EXCEEDED"),
         (OTEL, Source.OPENTELEMETRY, "DEADLINE_EXCEEDED"),
+        (GRPC, Source.GRPC, "UNAVAILABLE"),
+        (CALL, Source.CALL, "UNAVAILABLE"),
+        # Instrumentations may give both the old and the new: what comes first counts, and once.
+        (OTEL + CALL, Source.CALL, "UNAVAILABLE"),
+        (SERVER + GRPC, Source.SERVER, "DEADLINE_EXCEEDED"),
     ],
 )
 def test_what_came_since_the_first_reading(text: str, source: Source, status: str) -> None:

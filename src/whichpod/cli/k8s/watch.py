@@ -32,8 +32,8 @@ whichpod k8s watch cart -n shop --metrics-port 9090
 whichpod k8s watch cart -n shop --for 0
 
 It sends no RPC. It reads the counters that pods keep anyway, through the API server: those of Istio's
-sidecars (istio_requests_total), of gRPC servers (grpc_server_handled_total), or of OpenTelemetry
-(rpc_server_duration)."""
+sidecars (istio_requests_total), of gRPC servers (grpc_server_handled_total, or what gRPC measures itself,
+grpc_server_call_duration), or of OpenTelemetry (rpc_server_call_duration, rpc_server_duration)."""
 
 
 def main(argv: list[str]) -> int:
@@ -50,7 +50,9 @@ def watch(
     every: Annotated[str, typer.Option(help="How often pods are read.")] = "5s",
     metrics_port: Annotated[
         int,
-        typer.Option(help="Where pods give metrics [default: the sidecar's, else as annotated]."),
+        typer.Option(
+            help="Where pods give metrics [default: the sidecar's, else as annotated].", show_default=False
+        ),
     ] = 0,
     metrics_path: Annotated[str, typer.Option(help="The path there.")] = "/metrics",
     expect: Expected = "",

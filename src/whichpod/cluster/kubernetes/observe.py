@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from whichpod.cluster.kubernetes.api import Api, Document
 from whichpod.cluster.kubernetes.behind import Behind
@@ -67,6 +68,7 @@ class Observer:
         self._traffic = Traffic(service.name)
         self._rounds = 0
         self._began = 0.0
+        self._started_at = ""
         self._pods: dict[str, Document] = {}
         self._old: set[str] = set()
         """Pods that were there at the first round, by uid."""
@@ -115,6 +117,7 @@ class Observer:
         read = self._take(ready, scrapes, texts, unread, now_ns)
         if not self._rounds:
             self._began, self._first, self._at_first = began, read, set(ready)
+            self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._ever |= read.keys()
         self._rounds += 1
         return self._round(ready, read, unread, began - self._began)
@@ -197,6 +200,7 @@ class Observer:
                 ),
                 Plan(requests=None, duration_s=max(duration_s, 1e-9)),
                 tally,
+                started_at=self._started_at,
                 duration_s=duration_s,
                 tool="watch",
             ),
@@ -237,13 +241,14 @@ async def observe(
                 last = await observer.look()
                 if each:
                     each(last)
-                if for_s and loop.time() - began >= for_s:
+                # What came is told by two rounds at least, however long the first one took.
+                if for_s and last.number > 1 and loop.time() - began >= for_s:
                     return last
                 # A round that took longer than it may is followed by the next at once.
                 due = max(due + every_s, loop.time())
                 if for_s:
                     due = min(due, began + for_s)
-                await asyncio.sleep(due - loop.time())
+                await asyncio.sleep(max(0.0, due - loop.time()))
     except asyncio.CancelledError:
         if last is None:
             raise

@@ -15,7 +15,10 @@ from whichpod.model.expectation import Expect, Expectation
 from whichpod.model.report import Report
 from whichpod.model.verdict import Balance, Diagnosis, Verdict
 
-COUNTERS = "istio_requests_total, grpc_server_handled_total and rpc_server_duration"
+COUNTERS = (
+    "istio_requests_total, grpc_server_handled_total, grpc_server_call_duration, rpc_server_call_duration "
+    "and rpc_server_duration"
+)
 ENOUGH = 0.9
 """Part of the pods that must have been judged for an expectation to be met."""
 _NAMED = 4

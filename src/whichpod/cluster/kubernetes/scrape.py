@@ -25,7 +25,8 @@ AT_ONCE = 16
 """Pods that are read at a time."""
 WITHIN_S = 5.0
 """How long a pod may take."""
-_PATIENCE_S = 1.0
+PATIENCE_S = 1.0
+"""How long one is tried again."""
 _PORTS = range(1, 65_536)
 
 
@@ -86,7 +87,7 @@ async def read_all(
                     # Services Running on Clusters).
                     name = f"https:{pod}" if scrape.https else pod
                     body = await api.proxy_get(
-                        name, namespace, scrape.port, scrape.path, patience_s=_PATIENCE_S
+                        name, namespace, scrape.port, scrape.path, patience_s=PATIENCE_S
                     )
                 texts[pod] = relevant(body)
             except TimeoutError:

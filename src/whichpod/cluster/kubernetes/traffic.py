@@ -29,8 +29,12 @@ class Source(StrEnum):
     """Istio, Standard Metrics: requests by the destination's own report, gRPC's status beside HTTP's."""
     SERVER = "the server (grpc_server_handled_total)"
     """RPCs by status, as the gRPC Prometheus interceptors of Go, Java and Python name it."""
+    GRPC = "the server (grpc_server_call_duration)"
+    """What gRPC measures itself (gRFC A66, OpenTelemetry Metrics): the histogram's count."""
+    CALL = "the server (rpc_server_call_duration)"
+    """OpenTelemetry's semantic conventions for RPC, since 1.39: the histogram's count."""
     OPENTELEMETRY = "the server (rpc_server_duration)"
-    """OpenTelemetry's semantic conventions for RPC: the histogram's count."""
+    """The same before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,21 @@ def _opentelemetry(labels: Labels) -> str:
     return _name(int(status)) if status.isdigit() else ""
 
 
+def _call(labels: Labels) -> str:
+    if labels.get("rpc_system_name") != "grpc" or _is_tools(labels.get("rpc_method", "")):
+        return ""
+    return labels.get("rpc_response_status_code", "")
+
+
+def _grpc(labels: Labels) -> str:
+    return "" if _is_tools(labels.get("grpc_method", "")) else labels.get("grpc_status", "")
+
+
+def _is_tools(method: str) -> bool:
+    """Of a method's full name."""
+    return method.rpartition("/")[0] in _NOT_TRAFFIC
+
+
 def _name(status: int) -> str:
     return GrpcCode(status).name if status in GrpcCode._value2member_map_ else GrpcCode.UNKNOWN.name
 
@@ -187,6 +206,8 @@ def _name(status: int) -> str:
 _READERS: dict[Source, tuple[str, Callable[[Labels], str]]] = {
     Source.SIDECAR: ("istio_requests_total", _sidecar),
     Source.SERVER: ("grpc_server_handled_total", _server),
+    Source.GRPC: ("grpc_server_call_duration_seconds_count", _grpc),
+    Source.CALL: ("rpc_server_call_duration_seconds_count", _call),
     Source.OPENTELEMETRY: ("rpc_server_duration_milliseconds_count", _opentelemetry),
 }
 _LINE = re.compile(
