@@ -118,6 +118,29 @@ def test_how_a_deployment_rolls_out(strategy: str, surge: int, unavailable: int)
 
 
 @pytest.mark.parametrize(
+    ("expression", "selects"),
+    [
+        ("{key: app, operator: In, values: [x, db]}", True),
+        ("{key: app, operator: NotIn, values: [x]}", True),
+        ("{key: app, operator: Exists}", True),
+        ("{key: app, operator: DoesNotExist}", False),
+        ("{key: app, operator: In, values: [x]}", False),
+    ],
+)
+def test_a_selector_of_expressions(expression: str, selects: bool) -> None:
+    text = (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: db}\nspec:\n"
+        f"  selector: {{matchExpressions: [{expression}]}}\n"
+        f"  template: {{metadata: {{labels: {{app: db}}}}, spec: {{{POD}}}}}\n"
+    )
+    if selects:
+        assert load_text(text).deployments[0].pod_labels == {"app": "db"}
+    else:
+        with pytest.raises(ManifestError, match="does not match spec"):
+            load_text(text)
+
+
+@pytest.mark.parametrize(
     ("kind", "spec", "says"),
     [
         ("Deployment", "strategy: {type: OnDelete}", "'OnDelete' is not understood"),

@@ -69,7 +69,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
         ("name: grpc, containerPort: 50051", "name: GRPC, containerPort: 50051", 17, "is no valid name"),
         ("containerPort: 50051", "containerPort: 70000", 17, "from 1 to 65535"),
         ("labels: {app: echo, version: v1}", "labels: {app: other}", 7, "does not match spec.template"),
-        ("matchLabels: {app: echo}", "matchExpressions: []", 8, "matchExpressions is not understood"),
+        ("matchLabels: {app: echo}", "matchExpressions: []", 7, "spec.selector selects nothing"),
         ("labels: {app: echo, version: v1}", "labels: {app: echo, n: 1}", 11, "labels.n must be text"),
         ("kind: Deployment", "kind: CronTab", 2, "kind CronTab is not understood."),
         ("apiVersion: apps/v1", "apiVersion: apps/v2", 1, "apps/v2 is not understood for a Deployment."),

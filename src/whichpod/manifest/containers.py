@@ -16,6 +16,7 @@ from whichpod.manifest.volumes import read_mount
 _IDLE = (
     "imagePullPolicy",
     "resizePolicy",
+    "restartPolicyRules",
     "securityContext",
     "stdin",
     "stdinOnce",
@@ -52,6 +53,8 @@ def read_container(c: Fields, *, init: bool = False) -> Container:
         restarts=always == "Always",
     )
     c.without_effect(*_IDLE)
+    if not init:
+        c.without_effect("restartPolicy")
     c.done()
     return found
 

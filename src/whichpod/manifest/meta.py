@@ -58,7 +58,7 @@ def read_metadata(fields: Fields, *known: str) -> None:
     """Reads the rest of `metadata`: `known`, and what the API server adds, which is there when YAML was taken
     from a cluster."""
     fields.silent("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "selfLink")
-    fields.silent(*known)
+    fields.silent("generateName", "deletionTimestamp", "deletionGracePeriodSeconds", *known)
     fields.without_effect("finalizers", "ownerReferences")
     fields.done()
 

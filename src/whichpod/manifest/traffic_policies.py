@@ -66,6 +66,18 @@ def _retry_budget(budget: Fields) -> RetryBudget:
 def _tls(tls: Fields) -> ClientTls:
     chosen = tls.choice("mode", ("DISABLE", "ISTIO_MUTUAL"), "DISABLE", beyond=("SIMPLE", "MUTUAL"))
     mode = cast(Literal["DISABLE", "ISTIO_MUTUAL"], chosen)
+    files = (
+        "caCertificates",
+        "caCrl",
+        "clientCertificate",
+        "credentialName",
+        "insecureSkipVerify",
+        "privateKey",
+    )
+    if tls.text("mode") in ("SIMPLE", "MUTUAL"):
+        tls.silent(*files)
+    else:
+        tls.left_out(*files, why="is for the modes SIMPLE and MUTUAL, which are not supported.")
     sni = tls.text("sni")
     names = tls.texts("subjectAltNames") if "subjectAltNames" in tls else None
     tls.silent("subjectAltNames")

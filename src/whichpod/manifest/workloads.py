@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -12,6 +13,7 @@ from whichpod.manifest.meta import check_name, labels, read_meta, read_metadata
 from whichpod.manifest.pods import read_pod
 from whichpod.manifest.volumes import read_claim_template
 
+_Test = Callable[[Mapping[str, str]], bool]
 MOST_REPLICAS = 10_000
 _PERCENT = re.compile(r"\d{1,4}%")
 
@@ -104,14 +106,16 @@ def _of_template(
     top: Fields, meta: Meta, spec: Fields, kind: WorkloadKind, claims: tuple[Volume, ...] = ()
 ) -> Deployment:
     """The pods that `spec.template` describes."""
-    selector = _selector(spec)
+    selector, expressions = _selector(spec)
     template = spec.child("template", required=True)
     spec.done()
     found = Deployment(meta, top.where, 1, selector, {}, (), kind=kind)
     if template is None:
         return found
     pod_labels, annotations = _pod_meta(template)
-    if any(pod_labels.get(k) != v for k, v in selector.items()):
+    if any(pod_labels.get(k) != v for k, v in selector.items()) or not all(
+        e(pod_labels) for e in expressions
+    ):
         spec.fail(
             "selector",
             "does not match spec.template.metadata.labels.",
@@ -123,15 +127,26 @@ def _of_template(
     return found if pod is None else read_pod(pod, found)
 
 
-def _selector(spec: Fields) -> dict[str, str]:
+def _selector(spec: Fields) -> tuple[dict[str, str], list[_Test]]:
     selector = spec.child("selector", required=True)
     if selector is None:
-        return {}
+        return {}, []
     found = labels(selector, "matchLabels")
+    expressions = [_expression(e) for e in selector.children("matchExpressions")]
     selector.done()
-    if not found and set(selector.node.items) <= {"matchLabels"}:
+    if not found and not expressions and set(selector.node.items) <= {"matchLabels", "matchExpressions"}:
         spec.fail("selector", "selects nothing.", fix="Give it matchLabels that the template has too.")
-    return found
+    return found, expressions
+
+
+def _expression(e: Fields) -> _Test:
+    """A LabelSelectorRequirement, as a question to labels."""
+    key, values = e.text("key", required=True), e.texts("values")
+    operator = e.choice("operator", ("In", "NotIn", "Exists", "DoesNotExist"), "In")
+    e.done()
+    if operator in ("Exists", "DoesNotExist"):
+        return lambda has: (key in has) is (operator == "Exists")
+    return lambda has: (has.get(key) in values) is (operator == "In")
 
 
 def _pod_meta(template: Fields) -> tuple[dict[str, str], dict[str, str]]:
