@@ -64,7 +64,9 @@ def _affinity_timeout(spec: Fields) -> int:
     if config := spec.child("sessionAffinityConfig"):
         if client := config.child("clientIP"):
             seconds = client.whole("timeoutSeconds", seconds, low=1, high=86_400)
-            client.note("timeoutSeconds", "has no effect in the lab: a client's address keeps its pod.")
+            client.note(
+                "timeoutSeconds", "has an effect in namespaces only, not on loopback."
+            )
             client.done()
         config.done()
     return seconds

@@ -101,6 +101,10 @@ def net(mode: ProxyMode) -> Iterator[Net]:
             requests.theirs.close()
             return supervisor, requests
 
+        async def stop() -> None:
+            await supervisor.close()
+            requests.close()
+
         supervisor, requests = runner.run(start())
         made = Net(runner, mode, supervisor, requests)
         runner.run(made.networks.set_up())
@@ -109,8 +113,7 @@ def net(mode: ProxyMode) -> Iterator[Net]:
         finally:
             for one in made.listening.values():
                 one.close()
-            runner.run(supervisor.close())
-            requests.close()
+            runner.run(stop())
 
 
 def without_privileges(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ class Zygote:
                 case "exec":
                     self._start(command)
                 case "fork":
-                    prepare()
+                    _prepare()
                     self._start(command, os.pipe())
                 case "signal":
                     self._signal(command["name"], command["signal"], os.killpg if command["all"] else os.kill)
@@ -286,7 +286,7 @@ class RunIsOver(Exception):  # noqa: N818
 _prepared = False
 
 
-def prepare() -> None:
+def _prepare() -> None:
     """Imports what forked children need, once."""
     global _prepared
     if _prepared:

@@ -4,6 +4,7 @@ MODE`. Says on stdout what is missing, as JSON: null where nothing is."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from whichpod.cluster.netns.links import Wire, wire
+from whichpod.cluster.netns.links import Wire, forward, wire
 from whichpod.cluster.netns.node import RESOLV_CONF, move_in
 from whichpod.cluster.netns.rules.portals import Portal
 from whichpod.cluster.netns.syscalls import CLONE_NEWNET, namespace, setns, unshare
@@ -44,7 +45,7 @@ def missing(mode: ProxyMode) -> str | None:
     try:
         move_in()
     except OSError as e:
-        return f"Namespaces can't be made here: {e.strerror}.{_why_not()}"
+        return f"Namespaces can't be made here: {e.strerror}.{_why_not(e.errno)}"
     if not RESOLV_CONF.exists():
         return f"There is no {RESOLV_CONF}, which pods get their own in place of."
     try:
@@ -54,8 +55,10 @@ def missing(mode: ProxyMode) -> str | None:
         setns(node, CLONE_NEWNET)
         wire([Wire(0, pod, "10.244.0.2")], "10.244.0.1")
         setns(node, CLONE_NEWNET)
-    except Exception as e:  # pyroute2's errors are its own
-        return f"Pods can't be wired here, by the kernel's module veth: {e}."
+        forward()
+    except OSError as e:
+        what = f"{e.filename} can't be written" if e.filename else "pods can't be wired (module veth)"
+        return f"A node can't be set up here: {what}: {e.strerror}."
     for text in (mode.kube_proxy(_SAMPLE, "10.244.0.0/16", "10.96.0.0/12"), mode.interception()):
         if said := _refused(mode, text):
             module = next((m for rule, m in _single(mode) if _refused(mode, rule)), "")
@@ -93,8 +96,10 @@ def _single(mode: ProxyMode) -> Iterator[tuple[str, str]]:
     yield "add table ip t\nadd chain ip t r\nadd rule ip t r reject\n", "nft_reject_inet"
 
 
-def _why_not() -> str:
-    """What a kernel's settings say on why an ordinary user can't."""
+def _why_not(number: int | None) -> str:
+    """What a kernel's settings say on it."""
+    if number == errno.ENOSPC:
+        return " A limit is reached: see /proc/sys/user/max_net_namespaces and its neighbours."
     if os.geteuid() == 0:
         return " This looks like a container that may not."
     for setting, bad in (

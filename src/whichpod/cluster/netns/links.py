@@ -4,7 +4,7 @@ The reference plugin `ptp` of the Container Network Interface, which kind's clus
 pod has its address as a /32 and everything goes through the gateway; the node has the gateway's address on
 its end of every pair, and a route for the pod. There is no bridge, so no packet passes the node's rules by.
 
-These functions run in a process of their own within the node's namespaces: see node.
+These functions move the calling process, which must have one thread, into the namespaces that they wire.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from whichpod.cluster.netns.netlink import Netlink
 from whichpod.cluster.netns.syscalls import CLONE_NEWNET, setns
 
-_LINK_SCOPE = 253
-"""RT_SCOPE_LINK: the destination is at the other end of the device."""
-_LOOPBACK = 1
+_LOOPBACK, _DEVICE = "lo", "eth0"
+_ANYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,61 +49,46 @@ def set_up_node(own: Iterable[str], uplink: Uplink) -> None:
 
     Raises OSError.
     """
-    with _netlink() as link:
-        _forwarding(link)
+    with Netlink() as link:
+        forward()
+        link.up(_LOOPBACK)
         for address in own:
-            link.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
-        link.link("add", ifname="eth0", kind="veth", peer={"ifname": "eth0", "net_ns_fd": uplink.net})
-        _end_of_uplink(link, uplink.node, dst="0.0.0.0/0", gateway=uplink.outside)
+            link.address(_LOOPBACK, address)
+        link.veth(_DEVICE, _DEVICE, uplink.net)
+        _end_of_uplink(link, uplink.node, _ANYWHERE, uplink.outside)
     setns(uplink.net, CLONE_NEWNET)
-    with _netlink() as link:
-        _forwarding(link)
-        _end_of_uplink(link, uplink.outside, dst=uplink.pod_cidr, gateway=uplink.node)
+    with Netlink() as link:
+        forward()
+        link.up(_LOOPBACK)
+        _end_of_uplink(link, uplink.outside, uplink.pod_cidr, uplink.node)
 
 
-def _forwarding(link: Any) -> None:
+def forward() -> None:
+    """What isn't for us is passed on. Raises OSError."""
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    link.link("set", index=_LOOPBACK, state="up")
 
 
-def _end_of_uplink(link: Any, address: str, **route: str) -> None:
-    (index,) = link.link_lookup(ifname="eth0")
-    link.addr("add", index=index, address=address, prefixlen=16)
-    link.link("set", index=index, state="up")
-    link.route("add", oif=index, **route)
+def _end_of_uplink(link: Netlink, address: str, to: str, via: str) -> None:
+    link.address(_DEVICE, address, 16)
+    link.up(_DEVICE)
+    link.route(_DEVICE, to, via)
 
 
 def wire(wires: Iterable[Wire], gateway: str) -> None:
     """Wires pods; ends in the network namespace of the last one. Raises OSError."""
     wires = list(wires)
-    with _netlink() as link:
+    with Netlink() as link:
         for one in wires:
-            _node_end(link, one, gateway)
+            device = f"veth{one.number}"
+            link.veth(device, _DEVICE, one.net)
+            link.address(device, gateway)
+            link.up(device)
+            link.route(device, f"{one.address}/32")
     for one in wires:
         setns(one.net, CLONE_NEWNET)
-        with _netlink() as link:
-            link.link("set", index=_LOOPBACK, state="up")
-            _pod_end(link, one, gateway)
-
-
-def _node_end(link: Any, one: Wire, gateway: str) -> None:
-    name = f"veth{one.number}"
-    link.link("add", ifname=name, kind="veth", peer={"ifname": "eth0", "net_ns_fd": one.net})
-    (index,) = link.link_lookup(ifname=name)
-    link.addr("add", index=index, address=gateway, prefixlen=32)
-    link.link("set", index=index, state="up")
-    link.route("add", dst=f"{one.address}/32", oif=index, scope=_LINK_SCOPE)
-
-
-def _pod_end(link: Any, one: Wire, gateway: str) -> None:
-    (index,) = link.link_lookup(ifname="eth0")
-    link.addr("add", index=index, address=one.address, prefixlen=32)
-    link.link("set", index=index, state="up")
-    link.route("add", dst=f"{gateway}/32", oif=index, scope=_LINK_SCOPE)
-    link.route("add", dst="0.0.0.0/0", gateway=gateway, oif=index)
-
-
-def _netlink() -> Any:
-    from pyroute2 import IPRoute
-
-    return IPRoute()
+        with Netlink() as link:
+            link.up(_LOOPBACK)
+            link.address(_DEVICE, one.address)
+            link.up(_DEVICE)
+            link.route(_DEVICE, f"{gateway}/32")
+            link.route(_DEVICE, _ANYWHERE, gateway)

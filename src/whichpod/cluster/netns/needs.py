@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from functools import cache
 
 from whichpod.cluster.netns.tools import ProxyMode, find
-from whichpod.model.errors import MissingExtraError, UsageError
+from whichpod.model.errors import UsageError
 
 _CHECK_S = 30.0
 _ELSE = "Run it as root, or use --cluster loopback."
@@ -23,8 +22,6 @@ def missing_of_machine(mode: ProxyMode) -> str | None:
     """
     if sys.platform != "linux":
         return "A namespace lab needs Linux."
-    if not importlib.util.find_spec("pyroute2"):
-        return str(MissingExtraError("What wires pods (pyroute2)", "lab"))
     try:
         find(mode)
     except UsageError as e:

@@ -20,12 +20,12 @@ import selectors
 import socket
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whichpod.cluster.local.zygote import RunIsOver, Zygote, main, prepare
+from whichpod.cluster.local.zygote import RunIsOver, Zygote, main
 from whichpod.cluster.netns import links, syscalls
 from whichpod.cluster.netns.syscalls import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS
 
@@ -87,18 +87,21 @@ class Node(Zygote):
         if not data:
             raise RunIsOver
         made: list[socket.socket] = []
+        request = json.loads(data)
         try:
-            answer = self._do(json.loads(data), made) or {}
+            self._do(request, made)
+            answer: dict[str, Any] = {}
         except OSError as e:
             answer = {"error": e.strerror or str(e), "errno": e.errno}
         except Exception:
             answer = {"error": traceback.format_exc(limit=-1).strip().splitlines()[-1]}
+        answer["number"] = request["number"]
         with contextlib.suppress(OSError):
             socket.send_fds(self._requests, [json.dumps(answer).encode()], [s.fileno() for s in made])
         for one in made:
             one.close()
 
-    def _do(self, request: dict[str, Any], made: list[socket.socket]) -> dict[str, Any] | None:
+    def _do(self, request: dict[str, Any], made: list[socket.socket]) -> None:
         match request["op"]:
             case "node":
                 self._set_up(request)
@@ -108,13 +111,11 @@ class Node(Zygote):
                 self._pods.pop(request["pod"]).close()
             case "socket":
                 made.append(self._socket(request))
-                return {"address": made[0].getsockname()}
-        return None
 
     def _set_up(self, request: Mapping[str, Any]) -> None:
         self._pods[request["outside"]] = outside = self._new_pod({"name": request["outside"]})
         uplink = links.Uplink(**request["uplink"], net=outside.net)
-        self._in_child(lambda: links.set_up_node(request["addresses"], uplink))
+        self._away(lambda: links.set_up_node(request["addresses"], uplink))
 
     def _add(self, pods: list[dict[str, str]], gateway: str) -> None:
         wires = []
@@ -122,7 +123,7 @@ class Node(Zygote):
             self._pods[pod["name"]] = found = self._new_pod(pod)
             wires.append(links.Wire(self._made, found.net, pod["address"]))
             self._made += 1
-        self._in_child(lambda: links.wire(wires, gateway))
+        self._away(lambda: links.wire(wires, gateway))
 
     def _new_pod(self, pod: Mapping[str, str]) -> Namespaces:
         try:
@@ -151,33 +152,12 @@ class Node(Zygote):
             made.bind((bind[0], bind[1]))
         return made
 
-    def _in_child(self, work: Any) -> None:
-        """Does what needs netlink in a process of its own, and imports what children need meanwhile."""
-        read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            said = b""
-            try:
-                os.close(read)
-                work()
-            except BaseException as e:
-                number = getattr(e, "code", None) or getattr(e, "errno", None) or 0
-                text = e.args[1] if len(e.args) > 1 else str(e)
-                said = json.dumps([number, str(text) or type(e).__name__]).encode()
-            finally:
-                with contextlib.suppress(OSError):
-                    os.write(write, said)
-                os._exit(0)
-        os.close(write)
-        prepare()
-        import pyroute2  # noqa: F401  # so that the next child has it
-
-        with os.fdopen(read, "rb") as pipe:
-            said = pipe.read()
-        os.waitpid(pid, 0)
-        if said:
-            number, text = json.loads(said)
-            raise OSError(number, text)
+    def _away(self, work: Callable[[], None]) -> None:
+        """Does what ends in another network namespace, and comes back."""
+        try:
+            work()
+        finally:
+            syscalls.setns(self._home.net, CLONE_NEWNET)
 
 
 def move_in() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-import os
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,12 +12,13 @@ from typing import Any
 from whichpod.cluster.netns.node import MOST
 from whichpod.model.errors import LabError
 
+Answer = tuple[dict[str, Any], socket.socket | None]
 _AT_ONCE = 100
 """Pods of a request, so that it fits into a message."""
 
 
 class NodeRequests:
-    """Asks the node, one thing at a time. `theirs` goes to the node's process."""
+    """Asks the node, which does one thing after another. `theirs` goes to the node's process."""
 
     def __init__(self) -> None:
         self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -26,6 +27,9 @@ class NodeRequests:
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 end.setsockopt(socket.SOL_SOCKET, option, 2 * MOST)
         self._turn = asyncio.Lock()
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        asyncio.get_running_loop().add_reader(self._ours, self._hear)
 
     async def set_up(self, addresses: Sequence[str], outside: str, uplink: Mapping[str, str]) -> None:
         """The node's addresses, and what is outside of it: a network of that name at the other end of its
@@ -58,41 +62,53 @@ class NodeRequests:
 
     async def _ask(self, request: Mapping[str, Any]) -> socket.socket | None:
         loop = asyncio.get_running_loop()
-        async with self._turn:
-            try:
-                await loop.sock_sendall(self._ours, json.dumps(request).encode())
-                data, descriptors = await self._answer(loop)
-            except OSError as e:
-                raise LabError(f"The lab's node can't be reached: {e.strerror}.") from None
-        answer = json.loads(data) if data else {"error": "it has ended"}
+        number = next(self._numbers)
+        answered: asyncio.Future[Answer] = loop.create_future()
+        self._waiting[number] = answered
+        try:
+            async with self._turn:
+                await loop.sock_sendall(self._ours, json.dumps({**request, "number": number}).encode())
+            answer, made = await answered
+        except OSError as e:
+            raise LabError(f"The lab's node can't be reached: {e.strerror}.") from None
+        finally:
+            self._waiting.pop(number, None)
         if "error" not in answer:
-            if not descriptors:
-                return None
-            made = socket.socket(fileno=descriptors[0])
-            made.setblocking(False)
             return made
         if request["op"] == "socket" and answer.get("errno"):
             raise OSError(answer["errno"], answer["error"])
         raise LabError(f"The lab's node failed at {request['op']!r}: {answer['error']}.")
 
-    async def _answer(self, loop: asyncio.AbstractEventLoop) -> tuple[bytes, list[int]]:
-        ready = loop.create_future()
-        loop.add_reader(self._ours, _set, ready)
+    def _hear(self) -> None:
         try:
-            await ready
-        finally:
-            loop.remove_reader(self._ours)
-        data, descriptors, _, _ = socket.recv_fds(self._ours, MOST, 1)
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)
-        return data, descriptors
+            data, descriptors, _, _ = socket.recv_fds(self._ours, MOST, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._ours)
+            for waiting in self._waiting.values():
+                _tell(waiting, ({"error": "it has ended"}, None))
+            return
+        answer = json.loads(data)
+        made = socket.socket(fileno=descriptors[0]) if descriptors else None
+        if made:
+            made.setblocking(False)
+        # Whoever has stopped waiting must not make others take what was meant for it.
+        if not _tell(self._waiting.get(answer["number"]), (answer, made)) and made:
+            made.close()
 
     def close(self) -> None:
         """Ends the conversation. Safe to call twice."""
+        if self._ours.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._ours)
         self._ours.close()
         self.theirs.close()
 
 
-def _set(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+def _tell(waiting: asyncio.Future[Answer] | None, answer: Answer) -> bool:
+    if waiting is None or waiting.done():
+        return False
+    waiting.set_result(answer)
+    return True

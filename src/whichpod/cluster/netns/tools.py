@@ -44,12 +44,19 @@ class ProxyMode(StrEnum):
 
 def find(mode: ProxyMode) -> Path:
     """The program of a mode. Raises UsageError with the package that brings it."""
-    # Distributions keep it in sbin, which is not on an ordinary user's PATH.
-    search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-    found = shutil.which(mode.program, path=search)
+    found = _on_path(mode)
     if found:
-        return Path(found)
+        return found
+    other = next((m for m in ProxyMode if m is not mode and _on_path(m)), None)
+    instead = f"use --proxy-mode {other} or --cluster loopback" if other else "use --cluster loopback"
     raise UsageError(
         f"{mode.program}, which loads kube-proxy's rules in {mode} mode, was not found on this machine.",
-        fix=f"Install the system's package {mode} (sudo apt install {mode}), or use --cluster loopback.",
+        fix=f"Install the system's package {mode} (sudo apt install {mode}), or {instead}.",
     )
+
+
+def _on_path(mode: ProxyMode) -> Path | None:
+    # Distributions keep them in sbin, which is not on an ordinary user's PATH.
+    search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    found = shutil.which(mode.program, path=search)
+    return Path(found) if found else None
