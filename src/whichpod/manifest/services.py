@@ -64,9 +64,7 @@ def _affinity_timeout(spec: Fields) -> int:
     if config := spec.child("sessionAffinityConfig"):
         if client := config.child("clientIP"):
             seconds = client.whole("timeoutSeconds", seconds, low=1, high=86_400)
-            client.note(
-                "timeoutSeconds", "has an effect in namespaces only, not on loopback."
-            )
+            client.note("timeoutSeconds", "has an effect in namespaces only, not on loopback.")
             client.done()
         config.done()
     return seconds
