@@ -65,3 +65,37 @@ def test_a_route_to_a_subset_that_is_not_there(echo: str) -> None:
 def test_a_selector_that_matches_nothing(echo: str) -> None:
     (found,) = notes(echo.replace("selector: {app: echo}\n  ports", "selector: {app: x}\n  ports"))
     assert found == "Service echo: its selector matches no pods of these manifests."
+
+
+FAILOVER = "loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}"
+
+
+def test_failover_without_outlier_detection(echo: str) -> None:
+    head = echo + RULE.replace("HOST", "echo")[: RULE.index("  trafficPolicy")]
+    (found,) = notes(f"{head}  trafficPolicy: {{{FAILOVER}}}\n")
+    assert "failover has no effect without outlierDetection" in found
+    assert notes(f"{head}  trafficPolicy: {{{FAILOVER}, outlierDetection: {{}}}}\n") == []
+    subsets = f"  subsets: [{{name: v1, labels: {{version: v1}}, trafficPolicy: {{{FAILOVER}}}}}]\n"
+    assert notes(f"{head}  trafficPolicy: {{outlierDetection: {{}}}}\n{subsets}") == []
+
+
+def test_two_kinds_of_routes_for_a_service(echo: str) -> None:
+    route = (
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {name: g}\n"
+        "spec: {parentRefs: [{group: '', kind: Service, name: echo}], "
+        "rules: [{backendRefs: [{name: echo, port: 50051}]}]}\n"
+    )
+    assert notes(echo + route) == []
+    virtual = VIRTUAL.replace("HOST", "echo").replace(", subset: SUBSET", "")
+    (found,) = notes(echo + route + virtual)
+    assert found == "GRPCRoute g: VirtualService v is for echo too; a caller obeys one of them."
+
+
+def test_a_service_for_one_pod_of_a_stateful_set(echo: str) -> None:
+    text = echo.replace("kind: Deployment", "kind: StatefulSet").replace(
+        "selector: {app: echo}", "selector: {statefulset.kubernetes.io/pod-name: echo-3}"
+    )
+    assert notes(text) == []
+    assert notes(text.replace("echo-3", "echo-5")) == [
+        "Service echo: its selector matches no pods of these manifests."
+    ]

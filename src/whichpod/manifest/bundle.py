@@ -81,7 +81,9 @@ class Bundle:
 
     def behind(self, service: Service) -> tuple[Deployment, ...]:
         """The Deployments whose pods `service` selects."""
-        return tuple(d for d in self.deployments if service.selects(d.meta.namespace, d.pod_labels))
+        return tuple(
+            d for d in self.deployments if any(service.selects(d.meta.namespace, p) for p in d.labels())
+        )
 
     def injected(self, deployment: Deployment) -> bool:
         """Whether Istio would give the pods a sidecar.

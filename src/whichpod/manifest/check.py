@@ -128,13 +128,29 @@ def _rule(bundle: Bundle, rule: DestinationRule, findings: Findings) -> None:
                 f"{subject}: its loadBalancer is ignored, since {service.meta.name} is headless: a sidecar "
                 "passes each connection on to the pod that the client has chosen.",
             )
+    _failover(rule, findings)
     for subset in rule.subsets:
         wanted = subset.labels.items()
-        pods = [d.pod_labels for s in services for d in bundle.behind(s)]
+        pods = [labels for s in services for d in bundle.behind(s) for labels in d.labels()]
         if pods and not any(all(have.get(k) == v for k, v in wanted) for have in pods):
             findings.note(
                 subset.where,
                 f"{subject}: the subset {subset.name} matches no pod's labels, so it has no endpoints.",
+            )
+
+
+def _failover(rule: DestinationRule, findings: Findings) -> None:
+    """Priorities without outlier detection are a mistake that Istio passes over in silence."""
+    policies = [p for p in (rule.policy, *(s.policy for s in rule.subsets)) if p]
+    policies += [own for p in policies for _, own in p.ports]
+    if any(p.outlier_detection for p in policies):
+        return
+    for lb in (p.load_balancer for p in policies):
+        if lb and lb.locality and (lb.locality.failover or lb.locality.failover_priority):
+            findings.note(
+                lb.where,
+                f"DestinationRule {rule.meta.name}: failover has no effect without outlierDetection, which "
+                "tells that pods have failed.",
             )
 
 
@@ -150,14 +166,24 @@ def _peers(bundle: Bundle, policy: PeerAuthentication, findings: Findings) -> No
 def _virtual(bundle: Bundle, virtual: VirtualService, findings: Findings) -> None:
     subject = _subject(virtual)
     for host in virtual.hosts:
-        if not _meant(bundle, host, virtual.meta.namespace):
+        services = _meant(bundle, host, virtual.meta.namespace)
+        if not services:
             findings.note(virtual.where, f"{subject}: {_nowhere(host)}")
+        for other in bundle.virtual_services if virtual.gateway_api else ():
+            if not other.gateway_api and _means(other, services):
+                said = f"{_subject(other)} is for {services[0].meta.name} too; a caller obeys one of them."
+                findings.note(virtual.where, f"{subject}: {said}")
     for route in virtual.routes:
         for to in route.destinations:
             _destination(bundle, virtual, to, findings)
         for mirror in route.mirrors:
             if not _meant(bundle, mirror.to.host, virtual.meta.namespace):
                 findings.note(mirror.to.where, f"{subject}: {_nowhere(mirror.to.host)} Nothing is mirrored.")
+
+
+def _means(virtual: VirtualService, services: list[Service]) -> bool:
+    hosts = [full_host(h, virtual.meta.namespace) for h in virtual.hosts]
+    return any(matches(h, s.host) for h in hosts for s in services)
 
 
 def _subject(virtual: VirtualService) -> str:

@@ -5,7 +5,7 @@ Fields are those of the Kubernetes API (apps/v1, v1); what a lab can't act on is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -286,6 +286,12 @@ class Deployment:
             "statefulset.kubernetes.io/pod-name": self.pod_name(number),
             "apps.kubernetes.io/pod-index": str(self.first_ordinal + number),
         }
+
+    def labels(self) -> Iterator[Mapping[str, str]]:
+        """The labels that its pods have: all the same, but for a StatefulSet's."""
+        yield self.pod_labels
+        if self.kind == "StatefulSet":
+            yield from (self.labels_of(n) for n in range(self.replicas))
 
     def host_of(self, number: int) -> str:
         """The first part of a pod's own DNS name, under its `subdomain`; empty without one."""

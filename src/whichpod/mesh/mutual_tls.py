@@ -115,11 +115,7 @@ def _socket(
 
 def _accounts(registry: Registry, service: Service) -> set[str]:
     """The identities of a Service's pods, ready or not."""
-    return {
-        spiffe(e.namespace, e.service_account)
-        for e in registry.endpoints
-        if service.selects(e.namespace, e.labels)
-    }
+    return {spiffe(e.namespace, e.service_account) for e in registry.selected(service)}
 
 
 def _offered(kind: Wire, cluster: JsonObject) -> tls.Alpn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Service, ServicePort
@@ -52,6 +53,7 @@ class Registry:
         self.bundle = bundle
         self.endpoints = endpoints
         self.mutual_tls = mutual_tls
+        self._selected: dict[str, tuple[Endpoint, ...]] = {}
 
     @classmethod
     def empty(cls) -> Registry:
@@ -64,13 +66,32 @@ class Registry:
         """(address, port) of each ready pod behind a Service's port; only a subset's, if labels are given."""
         return tuple((e.address, n) for e, n in self.behind(service, port, subset))
 
+    @cached_property
+    def _by_label(self) -> Mapping[tuple[str, str, str], list[Endpoint]]:
+        """The pods by namespace and each of their labels."""
+        found: dict[tuple[str, str, str], list[Endpoint]] = {}
+        for e in self.endpoints:
+            for key, value in e.labels.items():
+                found.setdefault((e.namespace, key, value), []).append(e)
+        return found
+
+    def selected(self, service: Service) -> tuple[Endpoint, ...]:
+        """The pods that a Service selects, ready or not."""
+        found = self._selected.get(service.host)
+        if found is None:
+            labels = ((service.meta.namespace, *item) for item in service.selector.items())
+            candidates = min((self._by_label.get(label, []) for label in labels), key=len, default=[])
+            found = tuple(e for e in candidates if service.selects(e.namespace, e.labels))
+            self._selected[service.host] = found
+        return found
+
     def behind(
         self, service: Service, port: ServicePort, subset: Mapping[str, str] | None = None
     ) -> tuple[tuple[Endpoint, int], ...]:
         """As `addresses`, with the pods. A pod that lacks the named target port is left out."""
         found = []
-        for e in self.endpoints:
-            if not (e.ready or service.publish_not_ready) or not service.selects(e.namespace, e.labels):
+        for e in self.selected(service):
+            if not (e.ready or service.publish_not_ready):
                 continue
             if subset and any(e.labels.get(k) != v for k, v in subset.items()):
                 continue
