@@ -59,6 +59,27 @@ def test_headless_services_have_no_listener(make: Make) -> None:
     assert "outbound|81||h.default.svc.cluster.local" in found.clusters
 
 
+@pytest.mark.parametrize(
+    ("policy", "hashed"),
+    [
+        ("{loadBalancer: {consistentHash: {useSourceIp: true}}}", True),
+        ("{loadBalancer: {consistentHash: {httpHeaderName: x}}}", False),
+        ("{loadBalancer: {simple: RANDOM}}", False),
+        # Settings of ports don't count here (networkfilter.go, maybeSetHashPolicy).
+        (
+            "{portLevelSettings: [{port: {number: 80}, "
+            "loadBalancer: {consistentHash: {useSourceIp: true}}}]}",
+            False,
+        ),
+    ],
+)
+def test_connections_are_hashed_by_their_source(make: Make, policy: str, hashed: bool) -> None:
+    found = outbound(make(policy, port="tcp"), lambda s, p: ("127.0.0.9", p.port))
+    (listener,) = found.listeners.values()
+    proxy = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    assert proxy.get("hash_policy") == ([{"source_ip": {}}] if hashed else None)
+
+
 def test_passthrough_is_refused_where_it_stands(make: Make) -> None:
     with pytest.raises(ManifestError, match=r"f.yaml:\d+: loadBalancer PASSTHROUGH needs"):
         outbound(make("{loadBalancer: {simple: PASSTHROUGH}}"), lambda s, p: ("127.0.0.9", 1))
