@@ -14,6 +14,7 @@ from whichpod.model.errors import ClusterError, LabError, TargetError, UsageErro
 from whichpod.model.report import Matrix, Report, Row
 from whichpod.probe.environment import environment
 from whichpod.scenarios.engines import GRPCIO
+from whichpod.scenarios.environments import add
 from whichpod.scenarios.scenario import Scenario
 
 
@@ -131,7 +132,7 @@ async def run_matrix(
             if watcher:
                 watcher.row_started(scenario, index, len(chosen))
             row, parts = await run_row(cluster, scenario, options, watcher.row_says if watcher else None)
-            matrix.environment.update(parts)
+            add(matrix.environment, parts)
             matrix.rows.append(row)
             if watcher:
                 watcher.row_ended(row)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
@@ -53,6 +52,7 @@ class NetnsFabric:
         self._meshed: dict[str, Pod] = {}
         self._clients: dict[str, asyncio.Task[None]] = {}
         self._relays: list[Relay] = []
+        self._privileges = ""
         self._supervisor: Supervisor
         self._networks: Networks
         self._proxies: Proxies
@@ -64,7 +64,7 @@ class NetnsFabric:
         self._networks = Networks(self._requests, supervisor.folder)
         self._proxies = Proxies(supervisor, f"unix:{supervisor.folder}/xds.sock", self._timeout_s)
         self._kube_proxy = KubeProxy(supervisor, self._mode, self._rules)
-        await self._networks.set_up()
+        self._privileges = await self._networks.set_up()
         await self.start_dns()
 
     async def stop(self) -> None:
@@ -259,8 +259,8 @@ class NetnsFabric:
         return {"envoy"} if any(self._proxies.processes) else set()
 
     def facts(self) -> dict[str, str]:
-        """Who does the work of kube-proxy's rules."""
-        return {"proxy-mode": str(self._mode), "kernel": platform.release()}
+        """Who does the work of kube-proxy's rules, and with which privileges."""
+        return {"proxy-mode": str(self._mode), "privileges": self._privileges}
 
     def real(self) -> list[str]:
         """What is as in a cluster."""

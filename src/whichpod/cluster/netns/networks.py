@@ -23,10 +23,10 @@ class Networks:
         self._pending: list[dict[str, str]] = []
         self._folder.mkdir()
 
-    async def set_up(self) -> None:
-        """Makes the node's own. Raises LabError."""
+    async def set_up(self) -> str:
+        """Makes the node's own. Says with which privileges that is there. Raises LabError."""
         uplink = {"node": NODE, "outside": OUTSIDE, "pod_cidr": POD_CIDR}
-        await self._requests.set_up([DNS], WORKSTATION, uplink)
+        return await self._requests.set_up([DNS], WORKSTATION, uplink)
 
     async def add(self, name: str, address: str, namespace: str) -> None:
         """Makes a network of that name: a namespace with an address, with resolv.conf, hosts and a host name.

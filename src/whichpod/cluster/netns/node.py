@@ -22,6 +22,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,11 @@ class Namespaces:
 class Node(Zygote):
     """A zygote with namespaces."""
 
-    def __init__(self, control: socket.socket, folder: Path, requests: socket.socket) -> None:
+    def __init__(
+        self, control: socket.socket, folder: Path, requests: socket.socket, *, mapped: bool
+    ) -> None:
         super().__init__(control, folder)
+        self._mapped = mapped
         self._requests = requests
         self._home = Namespaces.ours()
         self._pods: dict[str, Namespaces] = {}
@@ -89,8 +93,7 @@ class Node(Zygote):
         made: list[socket.socket] = []
         request = json.loads(data)
         try:
-            self._do(request, made)
-            answer: dict[str, Any] = {}
+            answer = self._do(request, made)
         except OSError as e:
             answer = {"error": e.strerror or str(e), "errno": e.errno}
         except Exception:
@@ -101,16 +104,18 @@ class Node(Zygote):
         for one in made:
             one.close()
 
-    def _do(self, request: dict[str, Any], made: list[socket.socket]) -> None:
+    def _do(self, request: dict[str, Any], made: list[socket.socket]) -> dict[str, Any]:
         match request["op"]:
             case "node":
                 self._set_up(request)
+                return {"privileges": "a user namespace" if self._mapped else "root"}
             case "pods":
                 self._add(request["pods"], request["gateway"])
             case "drop":
                 self._pods.pop(request["pod"]).close()
             case "socket":
                 made.append(self._socket(request))
+        return {}
 
     def _set_up(self, request: Mapping[str, Any]) -> None:
         self._pods[request["outside"]] = outside = self._new_pod({"name": request["outside"]})
@@ -160,8 +165,12 @@ class Node(Zygote):
             syscalls.setns(self._home.net, CLONE_NEWNET)
 
 
-def move_in() -> None:
-    """Moves this process into a network of its own. Raises OSError where the kernel doesn't let it."""
+def move_in() -> bool:
+    """Moves this process into a network of its own; says whether that took a user namespace.
+
+    Raises OSError where the kernel doesn't let it.
+    """
+    mapped = False
     try:
         syscalls.unshare(_EACH)
     except PermissionError:
@@ -171,6 +180,7 @@ def move_in() -> None:
         (me / "setgroups").write_text("deny")
         (me / "uid_map").write_text(f"0 {user} 1")
         (me / "gid_map").write_text(f"0 {group} 1")
+        mapped = True
     syscalls.make_mounts_private()
     target = RESOLV_CONF.resolve()
     for folder in _RESOLVERS:
@@ -178,18 +188,19 @@ def move_in() -> None:
             syscalls.mount_tmpfs(folder)
             if target.is_relative_to(folder):
                 target.touch()
+    return mapped
 
 
-def _node(control: socket.socket, folder: Path) -> Node:
+def _node(control: socket.socket, folder: Path, *, mapped: bool) -> Node:
     requests = socket.socket(fileno=int(sys.argv[3]))
     requests.set_inheritable(False)
-    return Node(control, folder, requests)
+    return Node(control, folder, requests, mapped=mapped)
 
 
 if __name__ == "__main__":
     try:
-        move_in()
+        mapped = move_in()
     except OSError as e:
         print(f"{e.strerror} [{errno.errorcode.get(e.errno or 0, '')}]", file=sys.stderr)
         sys.exit(1)
-    main(_node)
+    main(partial(_node, mapped=mapped))

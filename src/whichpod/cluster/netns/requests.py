@@ -31,10 +31,12 @@ class NodeRequests:
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         asyncio.get_running_loop().add_reader(self._ours, self._hear)
 
-    async def set_up(self, addresses: Sequence[str], outside: str, uplink: Mapping[str, str]) -> None:
+    async def set_up(self, addresses: Sequence[str], outside: str, uplink: Mapping[str, str]) -> str:
         """The node's addresses, and what is outside of it: a network of that name at the other end of its
-        uplink (links.Uplink). Raises LabError."""
-        await self._ask({"op": "node", "addresses": addresses, "outside": outside, "uplink": uplink})
+        uplink (links.Uplink). Says with which privileges it is there. Raises LabError."""
+        request = {"op": "node", "addresses": addresses, "outside": outside, "uplink": uplink}
+        answer, _ = await self._ask(request)
+        return str(answer["privileges"])
 
     async def add_pods(self, pods: Sequence[Mapping[str, str]], gateway: str) -> None:
         """Makes namespaces, and wires them. A pod has a name, an address and the paths of its files.
@@ -56,11 +58,11 @@ class NodeRequests:
         Raises OSError, LabError.
         """
         request = {"op": "socket", "pod": pod, "kind": kind, "bind": bind}
-        made = await self._ask(request)
+        _, made = await self._ask(request)
         assert made is not None
         return made
 
-    async def _ask(self, request: Mapping[str, Any]) -> socket.socket | None:
+    async def _ask(self, request: Mapping[str, Any]) -> Answer:
         loop = asyncio.get_running_loop()
         number = next(self._numbers)
         answered: asyncio.Future[Answer] = loop.create_future()
@@ -74,7 +76,7 @@ class NodeRequests:
         finally:
             self._waiting.pop(number, None)
         if "error" not in answer:
-            return made
+            return answer, made
         if request["op"] == "socket" and answer.get("errno"):
             raise OSError(answer["errno"], answer["error"])
         raise LabError(f"The lab's node failed at {request['op']!r}: {answer['error']}.")

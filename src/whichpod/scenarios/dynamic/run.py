@@ -16,10 +16,10 @@ from whichpod.probe.environment import environment
 from whichpod.scenarios.dynamic.conduct import blank, run_cell
 from whichpod.scenarios.dynamic.scenario import DynamicCell
 from whichpod.scenarios.engines import GRPCIO, check_engine
+from whichpod.scenarios.environments import add
 
 AT_ONCE = 3
 """Cells that run at a time: they mostly wait."""
-STAND_INS = "stand-ins"
 
 
 class Place(LiveCluster, Protocol):
@@ -104,7 +104,7 @@ async def run_dynamic(
         result.end_reason = "interrupted"
     result.cells = [run.found.get(c.name, found[c.name]) for c in cells]
     for parts in run.environments:
-        _add(result.environment, parts)
+        add(result.environment, parts)
     result.duration_s = time.monotonic() - began
     return result
 
@@ -150,11 +150,3 @@ class _Run:
     def _teller(self, cell: DynamicCell) -> Callable[[str], None] | None:
         watcher = self._watcher
         return (lambda text: watcher.cell_says(cell, text)) if watcher else None
-
-
-def _add(environment: dict[str, str], parts: dict[str, str]) -> None:
-    """Adds what a lab had; each has stand-ins of its own, and all of them are to be told."""
-    before = environment.get(STAND_INS, "").split("; ")
-    environment.update(parts)
-    said = (*before, *parts.get(STAND_INS, "").split("; "))
-    environment[STAND_INS] = "; ".join(dict.fromkeys(filter(None, said)))

@@ -13,13 +13,12 @@ from whichpod.load.progress import LoadProgress
 from whichpod.model.errors import LabError, TargetError
 from whichpod.model.performance import Performance, PerformanceRow, Settings, Visit
 from whichpod.probe.environment import environment
+from whichpod.scenarios.environments import add
 from whichpod.scenarios.performance.caveats import caveats
 from whichpod.scenarios.performance.figures import conclude, low_rate, saturated
 from whichpod.scenarios.performance.guide import guide
 from whichpod.scenarios.performance.rows import Configuration, check
 
-STAND_INS = "stand-ins"
-"""Key of the environment: what is not as in a cluster."""
 LOW, HIGH = "low rate", "saturation"
 
 
@@ -78,7 +77,7 @@ async def run_performance(
             if watcher:
                 watcher.visit_started(c.name, repetition, index, len(turns))
             visit, parts = await _visit(cluster, c, settings, repetition, watcher, ready_timeout_s)
-            _add(table.environment, parts)
+            add(table.environment, parts)
             rows[c.name].visits.append(visit)
             if watcher:
                 watcher.visit_ended(visit)
@@ -88,14 +87,6 @@ async def run_performance(
     table.caveats = caveats(table, known)
     table.duration_s = time.monotonic() - began
     return table
-
-
-def _add(environment: dict[str, str], parts: dict[str, str]) -> None:
-    """Adds what a lab had; each has stand-ins of its own, and all of them are to be told."""
-    before = environment.get(STAND_INS, "").split("; ")
-    environment.update(parts)
-    said = (*before, *parts.get(STAND_INS, "").split("; "))
-    environment[STAND_INS] = "; ".join(dict.fromkeys(filter(None, said)))
 
 
 def _missing(cluster: Cluster, configuration: Configuration, settings: Settings) -> str:
