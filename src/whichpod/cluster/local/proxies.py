@@ -200,14 +200,20 @@ class Proxies:
         await _while_it_runs(process, self._listening(name, node, set(resources.listeners)))
 
     async def _listening(self, name: str, node: _Node, wanted: set[str]) -> None:
-        """Listeners may wait for their clusters and routes before they begin."""
+        """Listeners may wait for their clusters and routes before they begin, and Envoy may yet be starting."""
+        why = ""
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         async for _ in readiness.attempts(deadline):
-            said = await get(node.connect, node.admin, ADMIN_PORT, "/listeners", self._timeout_s)
+            try:
+                said = await get(node.connect, node.admin, ADMIN_PORT, "/listeners", self._timeout_s)
+            except LabError as e:
+                why = e.message
+                continue
             absent = wanted - {line.rpartition("::")[0] for line in said.decode().splitlines()}
             if not absent:
                 return
-        raise LabError(f"The {name} does not listen as {min(absent)}.")
+            why = f"It does not listen as {min(absent)}."
+        raise LabError(f"The {name} is not ready: {why}")
 
 
 def sidecar_of(pod: str) -> str:

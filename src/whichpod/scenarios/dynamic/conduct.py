@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from whichpod.cluster.protocol import LiveCluster, LiveLab
 from whichpod.judge.answers import Scene, answers
@@ -67,6 +69,10 @@ async def run_cell(
             raise
     except _FAILURES as error:
         found.outcome, found.reason, found.broken = "failed", str(error).replace("\n", " "), True
+    except Exception as error:  # a bug of ours; what other cells have measured is not to be lost for it
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        found.outcome, found.broken = "failed", True
+        found.reason = f"A bug in whichpod: {error!r}, at {Path(at.filename).name}:{at.lineno}."
     if found.reports and not found.broken:
         conclude(found, cell)
     found.duration_s = time.monotonic() - began
