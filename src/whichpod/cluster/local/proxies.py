@@ -200,7 +200,7 @@ class Proxies:
         await _while_it_runs(process, self._listening(name, node, set(resources.listeners)))
 
     async def _listening(self, name: str, node: _Node, wanted: set[str]) -> None:
-        """Listeners may wait for their clusters and routes before they begin, and Envoy may yet be starting."""
+        """Listeners may wait for clusters and routes before they begin, and Envoy may be starting yet."""
         why = ""
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         async for _ in readiness.attempts(deadline):
