@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.mesh.http_routes import CLUSTER, HOST, ONLY_DEFAULT, RETRIES, ROWS, action, route
+from tests.mesh.http_routes import CLUSTER, HOST, ONLY_DEFAULT, RETRIES, ROWS, TO, action, route
 from whichpod.mesh.caller import Caller
 from whichpod.mesh.outbound import outbound
 from whichpod.mesh.proxyless import proxyless
@@ -121,6 +121,12 @@ def test_timeouts_of_proxyless_clients(make: Make) -> None:
     assert found["virtual_hosts"][0]["routes"][0]["route"]["max_stream_duration"] == {
         "max_stream_duration": "1.5s"
     }
+
+
+def test_the_first_that_has_a_route_for_the_port_holds(make: Make) -> None:
+    other = VIRTUAL.replace("{name: echo}", "{name: later}") + "  - {name: later, " + f"{TO}}}\n"
+    first = f"  - {{match: [{{port: 81}}], {TO}}}\n"
+    assert [r["name"] for r in routes(make, first, more=other)] == ["later"]
 
 
 GRPC_ROUTE = """---

@@ -3,7 +3,7 @@ from __future__ import annotations
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.load import load_text
 from whichpod.manifest.traffic import TrafficPolicy
-from whichpod.mesh.rules import policy_for, rule_for, virtual_for
+from whichpod.mesh.rules import policy_for, rule_for, virtuals_for
 
 SERVICE = """\
 apiVersion: v1
@@ -131,8 +131,8 @@ def test_port_level_settings_replace_and_subsets_inherit() -> None:
 
 
 def routed(found: Bundle, namespace: str = "shop") -> str | None:
-    chosen = virtual_for(found, found.services[0], namespace)
-    return chosen.meta.name if chosen else None
+    chosen = virtuals_for(found, found.services[0], namespace)
+    return chosen[0].meta.name if chosen else None
 
 
 def with_export(text: str, export: str) -> str:
@@ -144,6 +144,9 @@ def test_which_virtual_service() -> None:
     assert routed(bundle()) is None
     assert routed(bundle(virtual("a", "*"), virtual("b", "echo"))) == "b"
     assert routed(bundle(virtual("a", "echo", "client")), "client") is None
+    several = bundle(virtual("a", "*"), virtual("b", "*.local"), virtual("d", "echo"), virtual("c", "echo"))
+    chosen = virtuals_for(several, several.services[0], "shop")
+    assert [v.meta.name for v in chosen] == ["c", "d", "b"]
     # Made by one `kubectl apply`, they are of an age: the name decides. Otherwise the oldest holds.
     b = virtual("b", host)
     assert routed(bundle(b, virtual("a", host, "client")), "client") == "a"

@@ -15,7 +15,7 @@ from whichpod.mesh.pieces import JsonObject, ads, typed
 from whichpod.mesh.registry import Registry
 from whichpod.mesh.resources import Resources
 from whichpod.mesh.routes import route_configuration
-from whichpod.mesh.rules import virtual_for
+from whichpod.mesh.rules import virtuals_for
 
 
 def proxyless(registry: Registry, *, namespace: str = "default", caller: Caller | None = None) -> Resources:
@@ -53,8 +53,7 @@ def remarks(registry: Registry, *, namespace: str = "default") -> tuple[Note, ..
             lb = to.policy.load_balancer
             if lb and (message := _remark(lb)):
                 found[lb.where] = message
-        virtual = virtual_for(registry.bundle, service, namespace)
-        for route in virtual.routes if virtual else ():
+        for route in (r for v in virtuals_for(registry.bundle, service, namespace) for r in v.routes):
             named = {"mirrors": route.mirrors, "rewrite": route.rewrite, "headers": route.headers}
             if given := [name for name, value in named.items() if value]:
                 found[route.where] = (

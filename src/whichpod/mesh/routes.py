@@ -18,7 +18,7 @@ from whichpod.mesh.hashing import hash_of_destination, hash_of_port
 from whichpod.mesh.matching import ANYTHING, applies, catches_all, route_match
 from whichpod.mesh.pieces import JsonObject, duration, typed
 from whichpod.mesh.registry import Registry
-from whichpod.mesh.rules import virtual_for
+from whichpod.mesh.rules import virtuals_for
 
 RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 """Istio's default; since 1.24 its list of retriable status codes is empty, so that 503 is not among them."""
@@ -65,10 +65,11 @@ def route_configuration(
 def _routes(
     registry: Registry, service: Service, port: ServicePort, caller: Caller, proxyless: bool
 ) -> list[JsonObject]:
-    virtual = virtual_for(registry.bundle, service, caller.namespace)
-    found = list(_routed(registry, virtual, port, caller, proxyless)) if virtual else []
-    # A VirtualService with no route for this port and this caller is none.
-    return found or [_default(registry, service, port, caller, proxyless)]
+    for virtual in virtuals_for(registry.bundle, service, caller.namespace):
+        # One with no route for this port and this caller is none.
+        if found := list(_routed(registry, virtual, port, caller, proxyless)):
+            return found
+    return [_default(registry, service, port, caller, proxyless)]
 
 
 def _routed(

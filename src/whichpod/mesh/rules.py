@@ -40,10 +40,11 @@ def rule_for(
     return None
 
 
-def virtual_for(bundle: Bundle, service: Service, namespace: str) -> VirtualService | None:
-    """The VirtualService that a client in `namespace` obeys for a Service: the one with the most specific
-    host; of those the ones for this namespace alone come first, then GRPCRoutes of the client's namespace,
-    then the oldest. GRPCRoutes of other namespaces count for Services of their own."""
+def virtuals_for(bundle: Bundle, service: Service, namespace: str) -> list[VirtualService]:
+    """The VirtualServices for a Service and a client in `namespace`; the first that has a route for the port
+    holds. Those that name the Service come first, then those with the most specific wildcard; of them those
+    for this namespace alone, then GRPCRoutes of the client's namespace, then the oldest. GRPCRoutes of other
+    namespaces count for Services of their own."""
     usable = [
         v
         for v in oldest_first(bundle.virtual_services)
@@ -52,8 +53,8 @@ def virtual_for(bundle: Bundle, service: Service, namespace: str) -> VirtualServ
     ]
     usable.sort(key=lambda v: _reach(v, namespace))
     hosts = [(full_host(h, v.meta.namespace), v) for v in usable for h in v.hosts]
-    found = _most_specific(hosts, service.host)
-    return found[0] if found else None
+    named = [v for h, v in hosts if h == service.host]
+    return named + _most_specific([(h, v) for h, v in hosts if h.startswith("*")], service.host)
 
 
 def _reach(virtual: VirtualService, namespace: str) -> int:
