@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cluster.manifests import bundle, service
@@ -139,6 +139,7 @@ def test_every_endpoint_is_equally_likely(portal: Portal) -> None:
         assert abs(value - Fraction(1, len(share))) < Fraction(1, 10**9)
 
 
+@settings(max_examples=30)
 @given(st.lists(PORTALS, max_size=4, unique_by=lambda p: (p.service, p.port_name)))
 def test_every_chain_that_is_jumped_to_is_there_and_none_is_idle(of: list[Portal]) -> None:
     for table in iptables.kube_proxy(of, CIDR).split("*")[1:]:

@@ -101,7 +101,7 @@ def _why_not(number: int | None) -> str:
     if number == errno.ENOSPC:
         return " A limit is reached: see /proc/sys/user/max_net_namespaces and its neighbours."
     if os.geteuid() == 0:
-        return " This looks like a container that may not."
+        return " A container needs CAP_SYS_ADMIN for it."
     for setting, bad in (
         ("user/max_user_namespaces", "0"),
         ("kernel/unprivileged_userns_clone", "0"),

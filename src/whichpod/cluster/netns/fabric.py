@@ -189,7 +189,7 @@ class NetnsFabric:
     def _network_of(self, client: Client) -> str:
         if client.via is Via.PORT_FORWARD:
             return WORKSTATION
-        return "client-meshed" if client.meshed else "client"
+        return "_client-meshed" if client.meshed else "_client"  # names that no pod can have
 
     def uri(self, client: Client, service: Service) -> str:  # noqa: ARG002
         """The name as a program says it: resolv.conf has the rest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from functools import cache
@@ -11,7 +12,6 @@ from whichpod.cluster.netns.tools import ProxyMode, find
 from whichpod.model.errors import UsageError
 
 _CHECK_S = 30.0
-_ELSE = "Run it as root, or use --cluster loopback."
 
 
 @cache
@@ -40,4 +40,5 @@ def missing_of_machine(mode: ProxyMode) -> str | None:
         said = json.loads(done.stdout)
     except ValueError:
         said = f"The kernel can't be asked about namespaces: {done.stderr.strip().splitlines()[-1:]}."
-    return f"{said} {_ELSE}" if said else None
+    instead = "Use --cluster loopback." if os.geteuid() == 0 else "Run it as root, or use --cluster loopback."
+    return f"{said} {instead}" if said else None

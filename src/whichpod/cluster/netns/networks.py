@@ -9,7 +9,7 @@ from whichpod.cluster.netns.addresses import DNS, GATEWAY, NODE, OUTSIDE, POD_CI
 from whichpod.cluster.netns.requests import NodeRequests
 from whichpod.cluster.netns.texts import hosts, resolv_conf
 
-WORKSTATION = "workstation"
+WORKSTATION = "_workstation"
 """The network at the other end of the node's uplink: outside, as the user's machine is."""
 
 

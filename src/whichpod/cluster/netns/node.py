@@ -133,7 +133,7 @@ class Node(Zygote):
     def _new_pod(self, pod: Mapping[str, str]) -> Namespaces:
         try:
             syscalls.unshare(_EACH)
-            syscalls.set_host_name(pod["name"][:64])
+            syscalls.set_host_name(pod["name"].lstrip("_")[:64])
             for name, target in (("resolv_conf", RESOLV_CONF), ("hosts", HOSTS)):
                 if name in pod and target.exists():
                     syscalls.bind(pod[name], str(target.resolve()))
