@@ -2,13 +2,19 @@
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
 
-# No timing assertions: a slow machine is no failure.
+# No timing assertions: a slow machine is no failure. `thorough` is for those with time: see CONTRIBUTING.md.
 settings.register_profile("house", deadline=None)
-settings.load_profile("house")
+settings.register_profile("thorough", deadline=None, max_examples=1_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+# The tests start hundreds of interpreters and are themselves rewritten by pytest: each would be compiled anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True, scope="session")

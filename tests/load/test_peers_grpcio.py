@@ -141,6 +141,14 @@ def test_connections_that_age(kind: str) -> None:
     assert report.evidence.connections_opened > 4
 
 
+def test_connections_that_age_before_the_run_begins() -> None:
+    """None may be up when all workers are ready: they are about to be."""
+    age = (("grpc.max_connection_age_ms", 1), ("grpc.max_connection_age_grace_ms", 5_000))
+    with serving("asynchronous", *age) as port:
+        report = run(port, call=calling("Mirror"), requests=20, concurrency=10)
+    assert report.tally.statuses == {"OK": 20}, report.evidence.first_error
+
+
 def test_it_compresses() -> None:
     """Only for clients that take it: answers stay as they are."""
     with serving("synchronous", ("grpc.default_compression_algorithm", 2)) as port:

@@ -14,7 +14,9 @@ from tests.load.runs import by_pod, run
 SMALL: dict[str, Any] = {"requests": 1_500, "connections": 3, "concurrency": 20}
 LARGE: dict[str, Any] = {"requests": 100, "connections": 2, "concurrency": 10, "payload_size": 100_000}
 AGES: dict[str, Any] = {"requests": None, "duration_s": 0.6, "connections": 3, "concurrency": 10}
-SPARSE: dict[str, Any] = {"requests": 12, "rate": 16.0, "connections": 2}
+# Each connection has an RPC every 500 ms, and ends meanwhile,
+# but not before its first one on a busy machine.
+SPARSE: dict[str, Any] = {"requests": 6, "rate": 4.0, "connections": 2}
 
 
 def streams(most: int) -> dict[str, Any]:
@@ -60,16 +62,16 @@ def test_limits_cost_no_rpc(name: str, more: Any, plan: dict[str, Any], least: i
 @pytest.mark.parametrize(
     ("name", "more"),
     [
-        ("nginx", "keepalive_timeout 60ms;"),
-        ("envoy", connection(idle_timeout="0.06s")),
-        ("caddy", "servers {\n timeouts {\n idle 60ms\n }\n }"),
+        ("nginx", "keepalive_timeout 350ms;"),
+        ("envoy", connection(idle_timeout="0.35s")),
+        ("caddy", "servers {\n timeouts {\n idle 350ms\n }\n }"),
     ],
 )
 def test_connections_that_are_closed_when_idle(name: str, more: Any) -> None:
     """Each RPC finds its connection at its end: one that no server saw is sent anew."""
     with fast(pod="echo", pods=2) as servers, proxy(name, pods(servers), more) as peer:
         report = run(addresses=[peer.address], **SPARSE)
-    assert report.tally.statuses == {"OK": 12}, report.evidence.first_error
+    assert report.tally.statuses == {"OK": 6}, report.evidence.first_error
     assert report.evidence.connections_opened > 2
 
 

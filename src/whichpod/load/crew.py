@@ -187,11 +187,12 @@ class Crew:
         for member in self._members:
             if member.error:
                 raise member.error
+        if not any(member.ready for member in self._members):
+            raise self._all_died()
         self.open = sum(member.ready.open for member in self._members if member.ready)
-        if not self.open:
-            errors = {a: e for m in self._members if m.ready for a, e in (m.ready.errors or {}).items()}
-            if not errors:
-                raise self._all_died()
+        errors = {a: e for m in self._members if m.ready for a, e in (m.ready.errors or {}).items()}
+        # Without errors those that were up are being replaced, as where they may not get old.
+        if not self.open and errors:
             raise unreachable(self._jobs[0].authority, errors)
 
     def _all_died(self) -> Exception:
