@@ -12,7 +12,7 @@ settings.register_profile("house", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
-# The tests start hundreds of interpreters and are themselves rewritten by pytest: each would be compiled anew.
+# Hundreds of interpreters are started, and pytest rewrites what it imports: all would be compiled anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -20,7 +20,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 @pytest.fixture(autouse=True, scope="session")
 def _as_from_a_shell() -> None:
     """Output is as wide as in a pipe, and Ctrl-C ends what a test starts, wherever the tests are run from."""
-    os.environ.pop("COLUMNS", None)
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+        os.unsetenv(name)  # readline, where pytest imports it, sets them behind os.environ
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # Inherited by what is started, as by jobs in a script's background.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""`whichpod bench`, run in this process, and servers that record what they are sent."""
+"""Commands, run in this process, and servers that record what they are sent."""
 
 from __future__ import annotations
 
@@ -32,17 +32,25 @@ class Ran:
         return Report.from_text(self.out)
 
 
-class Bench:
-    """Runs the command, with what it prints."""
+class Command:
+    """Runs `whichpod NAME`, with what it prints."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self._name = name
         self._capsys = capsys
 
     def __call__(self, *args: str) -> Ran:
-        code = run(["bench", *args])
+        code = run([self._name, *args])
         out, err = self._capsys.readouterr()
         assert "Traceback" not in err
         return Ran(code, out, err)
+
+
+class Bench(Command):
+    """`whichpod bench`."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__("bench", capsys)
 
     def report(self, *args: str) -> Report:
         """Its report, with balanced books."""

@@ -14,30 +14,26 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.cli.bench import Command, Ran
 from tests.e2e.rows import BASE, HEADLESS, rigged, row
-from whichpod.cli.main import run as cli
 
 COMMAND = [sys.executable, "-m", "whichpod", "matrix"]
 
 
-def run(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *args],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=80,
-        env=os.environ | (env or {}),
-    )
+@pytest.fixture
+def matrix(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command("matrix", capsys)
 
 
-def row_of(done: subprocess.CompletedProcess[str], name: str) -> dict[str, Any]:
-    rows = json.loads(done.stdout)["rows"]
+def row_of(done: Ran, name: str) -> dict[str, Any]:
+    rows = json.loads(done.out)["rows"]
     return next(r for r in rows if r["name"] == name)
 
 
+@pytest.mark.timeout(300)
 def test_every_configuration_behaves_as_it_is_said_to(tmp_path: Path) -> None:
-    done = run("--json", "--report", str(tmp_path / "reports"))
+    command = [*COMMAND, "--json", "--report", str(tmp_path / "reports")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     data = json.loads(done.stdout)
     assert {r["name"]: r["outcome"] for r in data["rows"] if r["outcome"] not in ("passed", "skipped")} == {}
     assert done.returncode == 0, done.stderr
@@ -75,46 +71,47 @@ def test_every_configuration_behaves_as_it_is_said_to(tmp_path: Path) -> None:
     )
 
 
-def test_a_rigged_proxy_fails_the_row_that_expects_even(tmp_path: Path) -> None:
-    done = run("--scenarios", str(rigged(tmp_path)), "--json")
-    assert done.returncode == 1, done.stderr
+def test_a_rigged_proxy_fails_the_row_that_expects_even(matrix: Command, tmp_path: Path) -> None:
+    done = matrix("--scenarios", str(rigged(tmp_path)), "--json")
+    assert done.code == 1, done.err
     found = row_of(done, "rigged")
     assert found["outcome"] == "failed"
     assert found["verdict"]["balance"] == "skewed"
     assert max(found["counts"].values()) > 20
 
 
-def test_more_pods_and_other_counts() -> None:
-    done = run("--only", "istio", "--only", "headless-round-robin", "--pods", "12", "--json")
-    assert done.returncode == 0, done.stderr
-    assert sorted(row_of(done, "istio")["counts"].values()) == [10] * 12
-    done = run("--only", "istio", "--requests", "35", "--json")
-    assert sorted(row_of(done, "istio")["counts"].values()) == [7] * 5
+def test_more_pods_and_other_counts(matrix: Command) -> None:
+    done = matrix("--only", "headless-round-robin", "--pods", "12", "--json")
+    assert done.code == 0, done.err
+    assert sorted(row_of(done, "headless-round-robin")["counts"].values()) == [10] * 12
+    done = matrix("--only", "istio", "--pods", "7", "--requests", "35", "--json")
+    assert sorted(row_of(done, "istio")["counts"].values()) == [5] * 7
 
 
-def test_the_table_is_plain_in_a_pipe() -> None:
-    done = run("--only", "clusterip", "--verbose")
-    assert done.returncode == 0
-    assert "\x1b" not in done.stdout + done.stderr
-    assert re.search(r"clusterip +not balanced \(none\) +1 of 5 +50/0/0/0/0 +as expected", done.stdout)
-    assert "[1/1] clusterip: as expected" in done.stderr
-    assert "echo-4" in done.stdout
+def test_the_table_is_plain_in_a_pipe(matrix: Command) -> None:
+    done = matrix("--only", "clusterip", "--verbose")
+    assert done.code == 0
+    assert "\x1b" not in done.out + done.err
+    assert re.search(r"clusterip +not balanced \(none\) +1 of 5 +50/0/0/0/0 +as expected", done.out)
+    assert "[1/1] clusterip: as expected" in done.err
+    assert "echo-4" in done.out
 
 
-def test_listing_starts_nothing() -> None:
-    assert "istio-tcp-port" in run("--list").stdout
-    listed = json.loads(run("--list", "--json").stdout)
+def test_listing_starts_nothing(matrix: Command) -> None:
+    assert "istio-tcp-port" in matrix("--list").out
+    listed = json.loads(matrix("--list", "--json").out)
     assert {"name": "clusterip", "title": "ClusterIP Service, one channel", "expectation": "none"} in listed[
         "rows"
     ]
 
 
 def test_a_row_that_can_not_run_is_skipped_with_the_way_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, matrix: Command
 ) -> None:
     monkeypatch.setattr("whichpod.cluster.local.binaries.shutil.which", lambda *_, **__: None)
-    assert cli(["matrix", "--only", "edge-haproxy", "--json"]) == 3, "nothing ran"
-    found = json.loads(capsys.readouterr().out)["rows"][0]
+    done = matrix("--only", "edge-haproxy", "--json")
+    assert done.code == 3, "nothing ran"
+    found = row_of(done, "edge-haproxy")
     assert found["outcome"] == "skipped"
     assert "apt install haproxy" in found["reason"]
 
@@ -154,14 +151,16 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", list(BROKEN))
-def test_yaml_that_is_broken_or_not_understood_is_refused_by_line(tmp_path: Path, case: str) -> None:
+def test_yaml_that_is_broken_or_not_understood_is_refused_by_line(
+    matrix: Command, tmp_path: Path, case: str
+) -> None:
     text, said = BROKEN[case]
     (tmp_path / "broken.yaml").write_text(text)
-    done = run("--scenarios", str(row(tmp_path, "mine", *HEADLESS, tmp_path / "broken.yaml")))
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not done.stdout
+    done = matrix("--scenarios", str(row(tmp_path, "mine", *HEADLESS, tmp_path / "broken.yaml")))
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert not done.out
 
 
 def changed(tmp_path: Path, old: str, new: str) -> Path:
@@ -180,17 +179,19 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
         ("image: whichpod", "image: mystery:1.0", "mystery"),
     ],
 )
-def test_pods_that_never_run_fail_the_row_in_words(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_pods_that_never_run_fail_the_row_in_words(
+    matrix: Command, tmp_path: Path, old: str, new: str, said: str
+) -> None:
     file = changed(tmp_path, old, new)
     folder = row(tmp_path, "mine", file, BASE / "service-headless.yaml")
-    done = run("--scenarios", str(folder), "--ready-timeout", "2s", "--json")
-    assert done.returncode == 4, done.stderr
+    done = matrix("--scenarios", str(folder), "--ready-timeout", "2s" if said == "ready" else "60s", "--json")
+    assert done.code == 4, done.err
     found = row_of(done, "mine")
     assert found["outcome"] == "failed"
     assert said in found["reason"]
 
 
-def test_an_envoy_that_refuses_its_configuration_is_quoted(tmp_path: Path) -> None:
+def test_an_envoy_that_refuses_its_configuration_is_quoted(matrix: Command, tmp_path: Path) -> None:
     from whichpod.scenarios.scenario import BUILT_IN
 
     text = (BUILT_IN / "edge-envoy" / "edge.yaml").read_text()
@@ -199,8 +200,8 @@ def test_an_envoy_that_refuses_its_configuration_is_quoted(tmp_path: Path) -> No
         tmp_path, "mine", *HEADLESS, BASE / "service-edge.yaml", tmp_path / "edge.yaml",
         client='service = "edge"\nport = 8080\nbackends = "echo-headless"', plan="requests = 50",
     )  # fmt: skip
-    done = run("--scenarios", str(folder), "--json")
-    assert done.returncode == 4
+    done = matrix("--scenarios", str(folder), "--json")
+    assert done.code == 4
     assert "ROUND_TRIP" in row_of(done, "mine")["reason"]
 
 

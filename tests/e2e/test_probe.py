@@ -7,27 +7,27 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.servers import served
+from tests.cli.bench import Command
+from tests.servers import echoes
 
 COMMAND = [sys.executable, "-m", "whichpod", "probe"]
 
 
-def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *args], capture_output=True, text=True, check=False, timeout=80, env=os.environ | env
-    )
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command("probe", capsys)
 
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[list[int]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(served(env={"POD_NAME": f"echo-{i}"}))[1] for i in range(3)]
+    with echoes(3) as servers:
+        yield [server.port for server in servers]
 
 
 def endpoints(ports: list[int]) -> str:
@@ -35,7 +35,8 @@ def endpoints(ports: list[int]) -> str:
 
 
 def test_a_bar_per_backend_then_the_verdict(three: list[int]) -> None:
-    done = run("--endpoints", endpoints(three), "--warmup", "1", "--expect", "even", "-n", "60")
+    args = ("--endpoints", endpoints(three), "--warmup", "1", "--expect", "even", "-n", "60")
+    done = subprocess.run([*COMMAND, *args], capture_output=True, text=True, check=False, timeout=80)
     assert done.returncode == 0, done.stdout + done.stderr
     for said in (
         "echo-0", "echo-1", "echo-2", "33.3%", "p99", "BALANCED", "servers hit 3 of 3", "chi-square",
@@ -59,26 +60,26 @@ def test_a_bar_per_backend_then_the_verdict(three: list[int]) -> None:
     ],
 )
 def test_the_exit_code_says_whether_it_was_as_expected(
-    three: list[int], args: tuple[str, ...], code: int
+    run: Command, three: list[int], args: tuple[str, ...], code: int
 ) -> None:
     done = run(f"ipv4:{endpoints(three)}", *args)
-    assert done.returncode == code, done.stdout + done.stderr
+    assert done.code == code, done.out + done.err
 
 
-def test_one_server_of_five_by_number(three: list[int]) -> None:
+def test_one_server_of_five_by_number(run: Command, three: list[int]) -> None:
     done = run(f"127.0.0.1:{three[0]}", "--backends", "5", "--expect", "even")
-    assert done.returncode == 1
-    assert "1 of 5" in done.stdout
+    assert done.code == 1
+    assert "1 of 5" in done.out
 
 
-def test_json_is_one_object_with_a_version(three: list[int]) -> None:
+def test_json_is_one_object_with_a_version(run: Command, three: list[int]) -> None:
     done = run(f"ipv4:{endpoints(three)}", "--json", "--stream", "bidi", "--messages", "4", "-n", "20")
-    data = json.loads(done.stdout)
+    data = json.loads(done.out)
     assert data["schema_version"] == 1
     assert data["verdict"]["balance"] == "none"
     assert data["plan"]["messages"] == 4
     assert data["diagnosis"]["code"]
-    assert not done.stderr
+    assert not done.err
 
 
 def test_ctrl_c_reports_what_there_is(three: list[int]) -> None:
@@ -87,7 +88,7 @@ def test_ctrl_c_reports_what_there_is(three: list[int]) -> None:
     with process:
         # It has sent something once its connection is there.
         while not _connected(process.pid) and process.poll() is None:
-            pass
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
@@ -118,9 +119,9 @@ def _connected(pid: int) -> bool:
         (("xds:///echo:1",), 2, "xDS bootstrap"),
     ],
 )
-def test_errors_take_two_lines(args: tuple[str, ...], code: int, said: str) -> None:
+def test_errors_take_two_lines(run: Command, args: tuple[str, ...], code: int, said: str) -> None:
     done = run(*args)
-    assert done.returncode == code
-    assert said in done.stderr
-    assert 1 <= len(done.stderr.strip().splitlines()) <= 2, done.stderr
-    assert not done.stdout
+    assert done.code == code
+    assert said in done.err
+    assert 1 <= len(done.err.strip().splitlines()) <= 2, done.err
+    assert not done.out
