@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.kubernetes.standin import ApiServer
+from tests.kubernetes.standin.gateway import gateway_class
 from whichpod.cluster.kubernetes.api import Api
 from whichpod.cluster.kubernetes.doctor import Examination, examine, needed
 from whichpod.cluster.kubernetes.facts import Facts, gather, lacks
+from whichpod.cluster.kubernetes.home import USE
+from whichpod.cluster.kubernetes.names import run_labels
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +75,8 @@ async def test_a_plain_cluster(server: ApiServer, tmp_path: Path) -> None:
     assert found.gateway_api
     assert found.unknown == {}
     assert lacks(found, istio=False) is None
-    assert lacks(found, istio=False, gateway=True) is None
+    assert lacks(found, istio=False, routes=True) is None
+    assert lacks(found, istio=False, gateway=True) is not None
 
 
 TAGGED = {"istio-sidecar-injector-a": {"rev": "a"}, "istio-revision-tag-prod": {"rev": "a", "tag": "prod"}}
@@ -149,7 +154,33 @@ async def test_the_doctor_finds_nothing_wrong(server: ApiServer, tmp_path: Path)
     assert found.ok
     names = [finding.name for finding in found.findings]
     assert names[:3] == ["access", "version", "rights: a namespace for every run"]
-    assert "skipped" not in names
+    (skipped,) = (f.text for f in found.findings if f.name == "skipped")
+    assert skipped.startswith("the row with a Gateway: No controller has accepted a GatewayClass.")
+    server.store.create(gateway_class("istio-waypoint"))
+    server.store.create(gateway_class("cilium"))
+    server.store.create(gateway_class("istio"))
+    found = await doctor(server, tmp_path)
+    assert found.facts.gateway_classes == ("istio", "cilium")
+    assert "skipped" not in {f.name for f in found.findings}
+
+
+async def test_the_doctor_says_whether_a_namespace_may_be_used(server: ApiServer, tmp_path: Path) -> None:
+    make(server, "Namespace", "shop")
+    make(server, "Namespace", "trial", labels={USE: "true"})
+    make(server, "Namespace", "left", labels=run_labels("r1"))
+    said = {}
+    for name in ("shop", "trial", "left", "none"):
+        found = await doctor(server, tmp_path, name)
+        said[name] = next((f.ok, f.fix) for f in found.findings if f.name == "namespace")
+    assert said == {
+        "shop": (False, f"Let it be used: kubectl label namespace shop {USE}=true"),
+        "trial": (True, ""),
+        "left": (False, "Remove it: whichpod k8s down --run r1"),
+        "none": (None, ""),
+    }
+    server.rules = []
+    found = await doctor(server, tmp_path, "shop")
+    assert next(f.ok for f in found.findings if f.name == "namespace") is None
 
 
 async def test_the_doctor_names_missing_rights_and_what_is_skipped(server: ApiServer, tmp_path: Path) -> None:
@@ -162,8 +193,14 @@ async def test_the_doctor_names_missing_rights_and_what_is_skipped(server: ApiSe
     texts = {finding.name: (finding.ok, finding.text, finding.fix) for finding in found.findings}
     ok, text, fix = texts["rights: rows"]
     assert ok is False
-    assert text.startswith("missing: patch configmaps, delete configmaps")
-    assert "rule" not in fix or "configmaps" in fix
+    assert text.startswith("missing: patch, delete: configmaps; create, patch, delete: services; ")
+    assert fix.startswith("kubectl apply -f deploy/rbac.yaml")
+    rules = next(finding.rules for finding in found.findings if finding.name == "rights: rows")
+    assert '- {apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch", "delete"]}' in rules
+    granted = [rule for said in rules for rule in yaml.safe_load(said)]
+    server.rules += granted
+    again = await doctor(server, tmp_path, "trial")
+    assert next(finding.ok for finding in again.findings if finding.name == "rights: rows")
     assert texts["rights: port-forward"][0] is False
     skipped = [finding.text for finding in found.findings if finding.name == "skipped"]
     assert skipped[0].startswith("rows with sidecars: The cluster has no Istio")
@@ -187,5 +224,5 @@ async def test_rights_are_asked_for_as_they_are_used(server: ApiServer, tmp_path
         for a in [r.body["spec"]["resourceAttributes"]]
     }
     for request in needed("trial"):
-        if request.kind.group != "networking.istio.io":
+        if not request.kind.group.endswith(".istio.io"):
             assert (request.verb, request.kind.plural, request.subresource) in asked

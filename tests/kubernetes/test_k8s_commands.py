@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.kubernetes.gateway_api import of_gateway_api, validate_gateway_api
 from tests.kubernetes.istio import of_istio, validate_istio
 from tests.kubernetes.manifests import validate
 from tests.kubernetes.standin import ApiServer
@@ -120,6 +121,9 @@ def test_options_of_another_cluster_are_refused(capsys: pytest.CaptureFixture[st
     assert run(["matrix", "--context", "prod"]) == 2
     assert "--context means nothing with --cluster loopback" in capsys.readouterr().err
     assert run(["matrix", "--cluster", "mars"]) == 2
+    # Asked for by name, a row that no lab has is skipped, and then nothing was shown.
+    assert run(["matrix", "--only", "gateway-grpcroute"]) == 3
+    assert "It runs in a cluster of yours only" in " ".join(capsys.readouterr().out.split())
     wrong = ["--pull-policy", "Sometimes", "--kubeconfig", __file__]
     assert run(["matrix", "--cluster", "kubernetes", *wrong]) == 2
 
@@ -234,7 +238,10 @@ def test_a_cluster_that_cant_be_used_is_said_in_words(
         assert run(["k8s", "doctor", "--kubeconfig", config]) == 1
 
 
-ROWS = ("clusterip", "headless-round-robin", "istio", "proxyless", "edge-nginx", "multi-endpoint")
+ROWS = (
+    "clusterip", "headless-round-robin", "istio", "istio-grpcroute", "proxyless", "edge-nginx",
+    "multi-endpoint", "gateway-grpcroute",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -247,11 +254,13 @@ def test_printed_rows_are_valid(row: str, version: str, capsys: pytest.CaptureFi
     for document in documents:
         if of_istio(document):
             validate_istio(document)
+        elif of_gateway_api(document):
+            validate_gateway_api(document)
         else:
             validate(document, version)
     jobs = [d for d in documents if d["kind"] == "Job"]
-    # Who dials pods can't be told their addresses ahead.
-    assert len(jobs) == (row != "multi-endpoint")
+    # Who dials pods, or a gateway, can't be told their addresses ahead.
+    assert len(jobs) == (row not in ("multi-endpoint", "gateway-grpcroute"))
     assert all(job["spec"]["suspend"] for job in jobs)
     assert f"kubectl delete namespace whichpod-{row}" in text
 

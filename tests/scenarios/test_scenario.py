@@ -29,9 +29,10 @@ EXPECTED = {
     "clusterip-connections": "pinned=5", "clusterip-round-robin": "none", "multi-endpoint": "even",
     "headless-pick-first": "none", "headless-round-robin": "even", "connection-age": "at-least=2",
     "istio": "exact", "istio-least-request": "random", "istio-port-forward": "none", "istio-tcp-port": "none",
-    "istio-stream": "none", "istio-streams": "even", "istio-strict": "exact", "istio-strict-plain": "refused",
+    "istio-stream": "none", "istio-streams": "even", "istio-grpcroute": "exact", "istio-strict": "exact",
+    "istio-strict-plain": "refused",
     "proxyless": "even", "edge-envoy": "even", "edge-nginx": "even", "edge-caddy": "even",
-    "edge-haproxy": "even",
+    "edge-haproxy": "even", "gateway-grpcroute": "even",
 }  # fmt: skip
 
 
@@ -73,6 +74,7 @@ def test_selection_takes_globs() -> None:
     names = [s.name for s in selected(scenarios(), ["istio*", "clusterip"], ["istio-s*"])]
     assert names == [
         "clusterip", "istio", "istio-least-request", "istio-port-forward", "istio-tcp-port",
+        "istio-grpcroute",
     ]  # fmt: skip
 
 

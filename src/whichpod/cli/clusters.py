@@ -34,6 +34,7 @@ class Access:
     pull_policy: str = ""
     keep: bool = False
     proxy_mode: str = ""
+    gateway_class: str = ""
 
     def check(self, cluster: str) -> None:
         """Raises UsageError for a cluster that isn't known, and for options that another one has."""
@@ -96,7 +97,13 @@ async def opened_kubernetes(
     from whichpod.cluster.kubernetes.cluster import KubernetesCluster
     from whichpod.cluster.kubernetes.settings import Settings, default_image
 
-    settings = Settings(access.image or default_image(), access.pull_policy, access.namespace, access.keep)
+    settings = Settings(
+        access.image or default_image(),
+        access.pull_policy,
+        access.namespace,
+        access.keep,
+        gateway_class=access.gateway_class,
+    )
     notes: list[str] = []
     try:
         async with KubernetesCluster.open(

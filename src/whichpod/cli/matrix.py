@@ -10,7 +10,7 @@ import typer
 
 from whichpod.cli.clusters import CLUSTERS, Access, opened
 from whichpod.cli.interrupts import until_told
-from whichpod.cli.k8s.options import Context, Image, Keep, Kubeconfig, Namespace, PullPolicy
+from whichpod.cli.k8s.options import Context, GatewayClass, Image, Keep, Kubeconfig, Namespace, PullPolicy
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json, ProxyMode
 from whichpod.model.errors import ExitCode, UsageError
@@ -77,6 +77,7 @@ def matrix(
     image: Image = "",
     pull_policy: PullPolicy = "",
     keep: Keep = False,
+    gateway_class: GatewayClass = "",
     scenarios: Annotated[str, typer.Option(help="A folder with rows of your own instead.")] = "",
     ready_timeout: Annotated[
         str, typer.Option(help="How long pods may take to get ready [default: 30s, in Kubernetes 3m].")
@@ -93,7 +94,7 @@ def matrix(
     On this machine: loopback needs no privileges; netns gives every pod a network namespace, with
     kube-proxy's rules in the kernel, as root or in a user namespace; auto is netns where that works.
     """
-    access = Access(kubeconfig, context, namespace, image, pull_policy, keep, proxy_mode)
+    access = Access(kubeconfig, context, namespace, image, pull_policy, keep, proxy_mode, gateway_class)
     access.check(cluster)
     if dynamic:
         from whichpod.cli.dynamic import Asked, run_cells
@@ -124,6 +125,9 @@ def matrix(
     chosen = selected(read(Path(scenarios) if scenarios else BUILT_IN), only or [], skip or [])
     if list_rows:
         return _list(chosen, json)
+    if not only:
+        # Asked for by name, such a row is skipped with the reason.
+        chosen = [s for s in chosen if not s.elsewhere(cluster)] or chosen
     if report and report.exists() and not report.is_dir():
         raise UsageError(f"--report {report} is not a folder.", fix="Name a folder; it is made if need be.")
     from whichpod.scenarios.run import Options

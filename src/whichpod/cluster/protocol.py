@@ -54,11 +54,15 @@ class Client:
     without one, is told depends on it. In labs of this machine only; one place for all clients of a lab."""
     backends: str = ""
     """Service whose pods should answer, where it isn't the one that is dialled (an edge proxy's)."""
+    gateway: str = ""
+    """Gateway (of the Gateway API) to dial at `port` instead of the Service; in a Kubernetes cluster only."""
 
     def check(self) -> None:
         """Raises UsageError where the parts don't fit together."""
         if self.locality and not (self.meshed or self.via is Via.XDS):
             raise UsageError("A client's locality means nothing without a sidecar or xDS.")
+        if self.gateway and (self.via is not Via.DNS or self.meshed):
+            raise UsageError("A client of a gateway dials it by name, and has no sidecar.")
         by_pod = self.via in (Via.ENDPOINTS, Via.POD)
         if by_pod != bool(self.deployment) or by_pod == bool(self.service):
             needed = "a deployment, not a service" if by_pod else "a service, not a deployment"

@@ -53,7 +53,7 @@ async def run_row(
     row = _row(scenario)
     environment: dict[str, str] = {}
     bundle = scenario.bundle(options.pods, options.engine)
-    missing = cluster.missing(bundle, scenario.client)
+    missing = scenario.elsewhere(cluster.name) or cluster.missing(bundle, scenario.client)
     if missing:
         row.reason = missing
         return row, environment

@@ -34,6 +34,7 @@ _KEYS = {
     "scale",
     "count",
     "engine",
+    "cluster",
     "because",
     "why",
     "guide",
@@ -65,6 +66,8 @@ class Scenario:
     """The plan's field that `--requests` sets: messages where there is a single stream."""
     engine: str = ""
     """The echo server that its pods must run, where it is about that one's behaviour; else any will do."""
+    cluster: str = ""
+    """Where alone it can run, where other places can't have what it is about; else anywhere."""
 
     def bundle(self, pods: int | None = None, engine: str = GRPCIO) -> Bundle:
         """Its manifests, read, with `pods` replicas where it scales, served by `engine` where any will do."""
@@ -73,6 +76,12 @@ class Scenario:
         check_engine(engine)
         bundle = served_by(load(*self.manifests), self.engine or engine)
         return bundle.scaled(self.scale, pods) if pods is not None and self.scale else bundle
+
+    def elsewhere(self, cluster: str) -> str:
+        """Why it can't run there at all; empty where it may."""
+        if self.cluster in ("", cluster):
+            return ""
+        return f"It runs in a cluster of yours only: --cluster {self.cluster}"
 
     def plan_for(self, pods: int | None, requests: int | None) -> Plan:
         """Its plan with another number of requests.

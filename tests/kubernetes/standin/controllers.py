@@ -9,6 +9,7 @@ import threading
 import uuid
 from typing import Any
 
+from tests.kubernetes.standin.gateway import Gateways
 from tests.kubernetes.standin.status import RefusedError
 from tests.kubernetes.standin.store import Object, Store
 from tests.kubernetes.standin.troubles import REFUSALS, Troubles
@@ -24,6 +25,7 @@ class Controllers:
     def __init__(self, store: Store, troubles: Troubles, *, istio: bool, native_sidecars: bool) -> None:
         self._store = store
         self._troubles = troubles
+        self.gateways = Gateways(store)
         self._istio = istio
         self._native = native_sidecars
         self._ending = False
@@ -52,6 +54,8 @@ class Controllers:
                 ("Deployment", self._deployment),
                 ("Job", self._job),
                 ("Service", self._service),
+                ("Gateway", self.gateways.gateway),
+                ("GRPCRoute", self.gateways.route),
             ):
                 for document in self._store.objects(kind):
                     # What is deleted meanwhile, or a namespace that ends, is seen next time.

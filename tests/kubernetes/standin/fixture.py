@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kubernetes.standin.controllers import Controllers
+from tests.kubernetes.standin.gateway import Gateways, gateway_class
 from tests.kubernetes.standin.kubelet import Kubelet
 from tests.kubernetes.standin.server import ApiServer
 from tests.kubernetes.standin.troubles import Troubles
@@ -22,6 +23,7 @@ class StandIn:
     kubelet: Kubelet
     troubles: Troubles
     kubeconfig: Path
+    gateways: Gateways
     image: str = IMAGE
 
 
@@ -33,14 +35,18 @@ def cluster(
     native_sidecars: bool = False,
     version: str = "1.32",
     tls: bool = False,
+    gateway: bool = False,
 ) -> Iterator[StandIn]:
+    """`gateway`: it has the Gateway API, and with Istio a controller for it."""
     troubles = Troubles()
-    server = ApiServer(version=version, istio=istio, certificates=directory if tls else None)
+    server = ApiServer(version=version, istio=istio, gateway=gateway, certificates=directory if tls else None)
+    if gateway and istio:
+        server.store.create(gateway_class())
     for document in _furniture(istio=istio, native=native_sidecars):
         server.store.create(document)
     controllers = Controllers(server.store, troubles, istio=istio, native_sidecars=native_sidecars)
     with server, Kubelet(server, troubles, IMAGE) as kubelet, controllers:
-        yield StandIn(server, kubelet, troubles, server.kubeconfig(directory))
+        yield StandIn(server, kubelet, troubles, server.kubeconfig(directory), controllers.gateways)
 
 
 def _furniture(*, istio: bool, native: bool) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from tests.kubernetes.standin.gateway import behind
 from tests.kubernetes.standin.relay import Relay
 from tests.kubernetes.standin.store import Store
 from whichpod.cluster.kubernetes.task import QUIT, READY, Task
@@ -44,11 +45,14 @@ class Network:
         if found := _NAME.fullmatch(target.address):
             service, namespace, port = found[1], found[2], int(found[3])
             document = self._store.get("Service", namespace, service)
+            gateway = behind(self._store, document) if document else None
+            if gateway:
+                service, port = gateway
             headless = document is not None and document["spec"].get("clusterIP") == "None"
-            if injected or headless:
+            if injected or headless or gateway:
                 pods = self.pods(service, namespace, port)
                 address = "ipv4:" + ",".join(f"{host}:{number}" for host, number in pods)
-                if injected:
+                if injected or gateway:
                     plan = dataclasses.replace(plan, policy="round_robin")
             else:
                 address = self._relay(service, namespace, port)

@@ -63,6 +63,7 @@ ISTIO = (
     Resource("security.istio.io", ("v1", "v1beta1"), "AuthorizationPolicy", "authorizationpolicies"),
 )
 GATEWAY = (
+    Resource("gateway.networking.k8s.io", ("v1",), "GatewayClass", "gatewayclasses", False),
     Resource("gateway.networking.k8s.io", ("v1",), "Gateway", "gateways"),
     Resource("gateway.networking.k8s.io", ("v1",), "GRPCRoute", "grpcroutes"),
 )

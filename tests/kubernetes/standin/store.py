@@ -103,6 +103,8 @@ class Store:
     def objects(
         self, kind: str, namespace: str | None = None, labels: dict[str, str] | None = None
     ) -> list[Object]:
+        if kind not in self.resources:
+            return []
         with self.changed:
             return [
                 _copy(o)

@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tests.kubernetes import gateway_api, istio
 from tests.kubernetes.schemas import SCHEMAS
 from tests.kubernetes.standin.requests import Place
 from tests.kubernetes.standin.status import RefusedError
 
-_NO_SCHEMA = ("networking.istio.io", "security.istio.io", "gateway.networking.k8s.io")
+_CUSTOM = ("networking.istio.io", "security.istio.io", "gateway.networking.k8s.io")
 _IMMUTABLE = {
     "Deployment": (("spec", "selector"),),
     "Job": (("spec", "template"), ("spec", "selector"), ("spec", "completions"), ("spec", "completionMode")),
@@ -21,7 +22,10 @@ _IMMUTABLE = {
 
 def check(document: Mapping[str, Any], place: Place, version: str, *, strict: bool) -> None:
     """Raises RefusedError for an object that isn't one of its kind; with `strict`, for unknown fields too."""
-    if not version or place.resource.group in _NO_SCHEMA:
+    if not version:
+        return
+    if place.resource.group in _CUSTOM:
+        _check_custom(document, place)
         return
     text = json.dumps({k: v for k, v in document.items() if k != "status"}, sort_keys=True)
     if found := _found(text, version, strict):
@@ -31,6 +35,20 @@ def check(document: Mapping[str, Any], place: Place, version: str, *, strict: bo
             raise RefusedError(400, "BadRequest", message)
         raise RefusedError(422, "Invalid", f'{place.resource.kind} "{name}" is invalid: {found}')
     _check_selector(document)
+
+
+def _check_custom(document: Mapping[str, Any], place: Place) -> None:
+    """By the models of custom resources' definitions, which are as strict as is asked here."""
+    said = {k: v for k, v in document.items() if k != "status"}
+    try:
+        if place.resource.group == gateway_api.GROUP:
+            if place.resource.kind != "GatewayClass":
+                gateway_api.validate_gateway_api(said)
+        elif place.version == "v1":
+            istio.validate_istio(said | {"metadata": {"name": place.name or "x"}})
+    except (gateway_api.RefusedError, istio.RefusedError) as e:
+        name = (document.get("metadata") or {}).get("name", "")
+        raise RefusedError(422, "Invalid", f'{place.resource.kind} "{name}" is invalid: {e}') from None
 
 
 @functools.lru_cache(4096)

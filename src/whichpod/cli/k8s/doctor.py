@@ -62,17 +62,18 @@ def _show(found: Examination, as_json: bool) -> None:
             json.dumps(said | {"findings": to_json(found.findings), "facts": to_json(found.facts)}, indent=2)
         )
         return
+    from rich.table import Table
     from rich.text import Text
 
     from whichpod.report.console import out
 
-    console = out()
     marks = {True: ("ok", "green"), False: ("NO", "red"), None: ("--", "dim")}
-    width = max(len(finding.name) for finding in found.findings) + 2
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for wraps in (False, False, True):
+        table.add_column(no_wrap=not wraps, overflow="fold")
     for finding in found.findings:
         mark, style = marks[finding.ok]
-        console.print(
-            Text(f"{mark}  ", style).append(f"{finding.name:<{width}}", "").append(finding.text, "")
-        )
+        table.add_row(Text(mark, style), finding.name, Text(finding.text))
         if finding.fix:
-            console.print(Text(f"{'':<{width + 4}}{finding.fix}", "yellow"))
+            table.add_row("", "", Text("\n".join((finding.fix, *finding.rules)), "yellow"))
+    out().print(table)

@@ -50,6 +50,9 @@ def manifests(
         bool, typer.Option("--no-istio", help="The cluster has none: leave out what is for it.")
     ] = False,
     revision: Annotated[str, typer.Option(help="Istio's revision, where there is no default one.")] = "",
+    gateway_class: Annotated[
+        str, typer.Option(help="GatewayClass of rows with a gateway [default: istio].")
+    ] = "",
     cluster_dns: Annotated[
         str, typer.Option(help="The cluster's DNS server, for edge proxies [default: 10.96.0.10].")
     ] = "",
@@ -80,7 +83,13 @@ def manifests(
                 chosen.bundle(pods),
                 chosen.client,
                 chosen.plan_for(pods, requests),
-                Settings(image or default_image(), pull_policy, own, run=chosen.name).checked(),
+                Settings(
+                    image or default_image(),
+                    pull_policy,
+                    own,
+                    run=chosen.name,
+                    gateway_class=gateway_class or "istio",
+                ).checked(),
                 istio=not no_istio,
                 revision=revision,
                 cluster_dns=cluster_dns,
@@ -113,7 +122,8 @@ def _head(chosen: Scenario, documents: list[Document]) -> str:
             f" --expect {chosen.expectation}",
         ]
     else:
-        lines.append(f"Its client dials pods (via {chosen.client.via}), so no Job is here.")
+        via = "the gateway" if chosen.client.gateway else f"pods (via {chosen.client.via})"
+        lines.append(f"Its client dials {via}, whose address nobody knows ahead, so no Job is here.")
     lines.append(f"Remove it: kubectl delete namespace {namespace}")
     return "".join(f"# {line}\n" for line in lines)
 

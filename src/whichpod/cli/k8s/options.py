@@ -20,6 +20,20 @@ ReadyTimeout = Annotated[str, typer.Option(help="How long pods may take to get r
 Namespace = Annotated[
     str, typer.Option("--namespace", help="Namespace to work in [default: one of its own].")
 ]
+GatewayClass = Annotated[
+    str,
+    typer.Option(help="GatewayClass of rows with a gateway [default: Istio's, else the first accepted one]."),
+]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave everything in the cluster at the end.")]
 
-__all__ = ["Context", "Image", "Keep", "Kubeconfig", "Namespace", "PullPolicy", "ReadyTimeout", "until_told"]
+__all__ = [
+    "Context",
+    "GatewayClass",
+    "Image",
+    "Keep",
+    "Kubeconfig",
+    "Namespace",
+    "PullPolicy",
+    "ReadyTimeout",
+    "until_told",
+]

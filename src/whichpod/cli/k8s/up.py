@@ -10,7 +10,15 @@ import typer
 
 from whichpod.cli.clusters import CLUSTERS, Access, opened_kubernetes
 from whichpod.cli.interrupts import until_told
-from whichpod.cli.k8s.options import Context, Image, Kubeconfig, Namespace, PullPolicy, ReadyTimeout
+from whichpod.cli.k8s.options import (
+    Context,
+    GatewayClass,
+    Image,
+    Kubeconfig,
+    Namespace,
+    PullPolicy,
+    ReadyTimeout,
+)
 from whichpod.cli.k8s.saying import saying
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
@@ -42,6 +50,7 @@ def up(
     namespace: Namespace = "",
     image: Image = "",
     pull_policy: PullPolicy = "",
+    gateway_class: GatewayClass = "",
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave it there even if it doesn't come up, to look at it.")
     ] = False,
@@ -57,7 +66,7 @@ def up(
     if chosen is None:
         raise UsageError("One row at a time can be set up.", fix="Name it: whichpod matrix --list")
     timeout_s = parse_duration(ready_timeout, "--ready-timeout")
-    access = Access(kubeconfig, context, namespace, image, pull_policy, keep)
+    access = Access(kubeconfig, context, namespace, image, pull_policy, keep, gateway_class=gateway_class)
 
     async def run(says: Callable[[str], None]) -> dict[str, Any]:
         async with AsyncExitStack() as stack:

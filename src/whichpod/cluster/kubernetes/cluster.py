@@ -72,7 +72,14 @@ class KubernetesCluster:
             istio = client.meshed or any(bundle.injected(d) for d in bundle.deployments)
         except WhichpodError:
             return None
-        return lacks(self.facts, istio=istio, proxyless=client.via is Via.XDS, gateway=False)
+        kinds = {str(document["kind"]) for document in bundle.documents}
+        return lacks(
+            self.facts,
+            istio=istio,
+            proxyless=client.via is Via.XDS,
+            routes="GRPCRoute" in kinds,
+            gateway="Gateway" in kinds and not self.settings.gateway_class,
+        )
 
     @asynccontextmanager
     async def lab(

@@ -15,6 +15,8 @@ from whichpod.model.errors import UsageError
 
 IMAGE = "whichpod"
 """How manifests call the image of whichpod itself, whatever its name is in a cluster's registry."""
+GATEWAY_CLASS = "whichpod"
+"""How manifests call the cluster's own GatewayClass, whatever its name is."""
 CLUSTER_DNS = "CLUSTER_DNS_HOST"
 """The variable in which a container is told the cluster's DNS server."""
 INJECTION = "istio-injection"
@@ -63,6 +65,7 @@ def dress(
     native_sidecars: bool = False,
     revision: str = "",
     cluster_dns: str = "",
+    gateway_class: str = "",
     pods: int | None = None,
 ) -> list[Document]:
     """The objects as `run` applies them, in the order of application. What is given is not changed.
@@ -70,7 +73,8 @@ def dress(
     All of them go to `namespace`, with the names by which they know one another, get the run's labels (their
     pods too; selectors stay as they are) and say who made them. Containers of the image `whichpod` get
     `image`, `pull_policy` unless it is empty, and no more rights than they need; the variable
-    CLUSTER_DNS_HOST becomes `cluster_dns`, an IP address, unless that is empty. With `pods`, Deployments of
+    CLUSTER_DNS_HOST becomes `cluster_dns`, an IP address, unless that is empty; so does the GatewayClass
+    `whichpod` become `gateway_class`. With `pods`, Deployments of
     that image have so many replicas, save those of a single one, where that is the point.
 
     `istio`: whether the cluster has it. With it every pod says for itself whether it wants a sidecar, as its
@@ -94,6 +98,12 @@ def dress(
     for document in kept:
         own = move.moved(document)
         _mark(own["metadata"], labels, annotations)
+        if (
+            own["kind"] == "Gateway"
+            and own["spec"].get("gatewayClassName") == GATEWAY_CLASS
+            and gateway_class
+        ):
+            own["spec"]["gatewayClassName"] = gateway_class
         for pod in pod_templates(own):
             metadata = pod.get("metadata") or {}
             pod["metadata"] = metadata

@@ -14,6 +14,7 @@ from whichpod.cluster.kubernetes.kinds import (
     DAEMON_SET,
     DEPLOYMENT,
     DESTINATION_RULE,
+    GATEWAY_CLASS,
     GRPC_ROUTE,
     MUTATING_WEBHOOKS,
     NAMESPACE,
@@ -62,6 +63,8 @@ class Facts:
     ambient: bool = False
     gateway_api: bool = False
     """GRPCRoutes are served."""
+    gateway_classes: tuple[str, ...] = ()
+    """Those that a controller has accepted and that are meant for gateways; the first is taken."""
     cluster_dns: str = ""
     proxy_mode: str = ""
     """Of kube-proxy: iptables, ipvs, nftables; or what is there instead."""
@@ -93,6 +96,8 @@ async def gather(api: Api) -> Facts:
     networking = [v for v in ("v1", "v1beta1") if await api.served(DESTINATION_RULE.of_version(v))]
     istio, revision = _injector(hooks, served=bool(networking), known="Istio's injector" not in look.unknown)
     istio_version = _istio_version(istiod)
+    gateway_api = await api.served(GRPC_ROUTE)
+    classes = await look.objects("gateway classes", GATEWAY_CLASS, ALL) if gateway_api else []
     return Facts(
         version=version,
         istio=istio,
@@ -102,7 +107,8 @@ async def gather(api: Api) -> Facts:
         istio_cni="istio-cni-node" in names,
         native_sidecars=version >= _NATIVE and _native(istiod),
         ambient="ztunnel" in names,
-        gateway_api=await api.served(GRPC_ROUTE),
+        gateway_api=gateway_api,
+        gateway_classes=_gateway_classes(classes),
         cluster_dns=await look.dns(),
         proxy_mode=_proxy_mode(configuration, cilium),
         cni=", ".join(sorted({title for name, title in _CNIS.items() if name in names})),
@@ -113,8 +119,11 @@ async def gather(api: Api) -> Facts:
     )
 
 
-def lacks(facts: Facts, *, istio: bool, proxyless: bool = False, gateway: bool = False) -> str | None:
-    """Why what needs these can't run in the cluster, with the way to get it; None where it can."""
+def lacks(
+    facts: Facts, *, istio: bool, proxyless: bool = False, routes: bool = False, gateway: bool = False
+) -> str | None:
+    """Why what needs these can't run in the cluster, with the way to get it; None where it can. `routes`:
+    GRPCRoutes; `gateway`: somebody who carries out Gateways."""
     if (istio or proxyless) and facts.istio is None:
         why = facts.unknown.get("Istio's injector", "it can't be told")
         return f"Whether the cluster has Istio is not known: {why}"
@@ -122,10 +131,14 @@ def lacks(facts: Facts, *, istio: bool, proxyless: bool = False, gateway: bool =
         if facts.ambient:
             return "The cluster's Istio is ambient only, without sidecars. Install one with an injector."
         return "The cluster has no Istio. Install it: whichpod k8s install-istio"
-    if gateway and not facts.gateway_api:
+    if (routes or gateway) and not facts.gateway_api:
         return (
             "The cluster has no Gateway API with GRPCRoute. Install its definitions: gateway-api.sigs.k8s.io"
         )
+    if gateway and "gateway classes" in facts.unknown:
+        return f"Which GatewayClasses there are is not known: {facts.unknown['gateway classes']}"
+    if gateway and not facts.gateway_classes:
+        return "No controller has accepted a GatewayClass. Install one that knows GRPCRoute; Istio is one."
     return None
 
 
@@ -182,6 +195,18 @@ def _injector(hooks: list[Document], *, served: bool, known: bool) -> tuple[bool
     tags = sorted(str(said["istio.io/tag"]) for _, said in labels if said.get("istio.io/tag"))
     revisions = sorted(str(said["istio.io/rev"]) for _, said in labels if said.get("istio.io/rev"))
     return True, (tags or revisions or [""])[0]
+
+
+def _gateway_classes(classes: list[Document]) -> tuple[str, ...]:
+    """Istio's own first. Its classes `istio-waypoint`, `istio-remote` and the like aren't for traffic from
+    outside (istio.io, Kubernetes Gateway API)."""
+    found = []
+    for document in classes:
+        conditions = (document.get("status") or {}).get("conditions") or ()
+        accepted = any(c.get("type") == "Accepted" and c.get("status") == "True" for c in conditions)
+        if accepted and not _name(document).startswith("istio-"):
+            found.append(_name(document))
+    return tuple(sorted(found, key=lambda name: (name != "istio", name)))
 
 
 def _istio_version(istiod: list[Document]) -> str:

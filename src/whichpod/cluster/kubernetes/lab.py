@@ -16,6 +16,7 @@ from whichpod.cluster.kubernetes.api import Api, Document
 from whichpod.cluster.kubernetes.clients import Clients
 from whichpod.cluster.kubernetes.dress import IMAGE, dress
 from whichpod.cluster.kubernetes.forward import forwarded
+from whichpod.cluster.kubernetes.gateways import await_gateway, await_routes
 from whichpod.cluster.kubernetes.harden import pod_security
 from whichpod.cluster.kubernetes.home import Home, check_free, claim, leave
 from whichpod.cluster.kubernetes.jobs import GRACE_S, client_job
@@ -79,6 +80,7 @@ class KubernetesLab:
         self._pods = Pods({}, {})
         self._clients = 0
         self._where: set[str] = set()
+        self._gateway = ""
 
     # Lab
 
@@ -169,6 +171,7 @@ class KubernetesLab:
             native_sidecars=facts.native_sidecars,
             revision=facts.revision,
             cluster_dns=facts.cluster_dns,
+            gateway_class=settings.gateway_class or next(iter(facts.gateway_classes), ""),
         )
         found = [self._served(document) for document in dressed]
         level = pod_security(found, istio_init=not facts.istio_cni)
@@ -198,6 +201,17 @@ class KubernetesLab:
                 self._api, service.meta.name, self._namespace, addresses, within_s=self._timeout_s
             )
 
+        if client.gateway:
+            self._gateway = await await_gateway(
+                self._api,
+                client.gateway,
+                self._namespace,
+                client.port,
+                within_s=self._timeout_s,
+                says=self._say,
+            )
+        await await_routes(self._api, found, within_s=self._timeout_s, says=self._say)
+
     @property
     def home(self) -> Home | None:
         """The namespace, once there is one."""
@@ -224,7 +238,7 @@ class KubernetesLab:
             return pods_address(ips if client.via is Via.ENDPOINTS else ips[:1], client.port)
         if client.via is Via.PORT_FORWARD:
             return ""  # known once it is forwarded
-        return address_of(client, self._bundle, self._namespace)
+        return self._gateway or address_of(client, self._bundle, self._namespace)
 
     def _known(self, client: Client) -> tuple[str, ...]:
         """The pods that should answer: those that are ready and can say who they are."""

@@ -36,8 +36,8 @@ def printed(
     """The objects, in the order of application: the namespace, what the row is made of, its client's Job.
 
     The Job is suspended: kubectl resumes it once the pods are ready. There is none where the client dials
-    pods, whose addresses nobody knows ahead, or comes from outside by port-forward. Sidecars are told to hold
-    their pods and to end with the Job, which native ones don't mind.
+    pods or a gateway, whose addresses nobody knows ahead, or comes from outside by port-forward. Sidecars are
+    told to hold their pods and to end with the Job, which native ones don't mind.
 
     Raises UsageError for what needs Istio, with `istio` false.
     """
@@ -54,8 +54,9 @@ def printed(
         istio=istio,
         revision=revision,
         cluster_dns=cluster_dns,
+        gateway_class=settings.gateway_class,
     )
-    if client.via in (Via.DNS, Via.XDS):
+    if not client.gateway and client.via in (Via.DNS, Via.XDS):
         found.append(_job(bundle, client, plan, settings, namespace, istio, revision))
     level = pod_security(found, istio_init=True)
     return [namespace_document(namespace, run=settings.run, level=level), *found]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whichpod.cluster.kubernetes.names import run_labels
+from whichpod.manifest.meta import well_formed
 from whichpod.model.errors import UsageError
 from whichpod.version import __version__
 
@@ -42,6 +43,8 @@ class Settings:
     """Leave everything in the cluster at the end."""
     run: str = ""
     """The run's name; empty: a new one."""
+    gateway_class: str = ""
+    """GatewayClass of rows that have a gateway; empty: the first that the cluster has."""
 
     def checked(self) -> Settings:
         """These, with a run. Raises UsageError for what Kubernetes would refuse."""
@@ -53,4 +56,6 @@ class Settings:
             )
         run = self.run or new_run()
         run_labels(run)
-        return Settings(self.image, self.pull_policy, self.namespace, self.keep, run)
+        if self.gateway_class and not well_formed(self.gateway_class, "subdomain"):
+            raise UsageError(f"{self.gateway_class!r} can't name a GatewayClass.")
+        return replace(self, run=run)
