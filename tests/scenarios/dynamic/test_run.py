@@ -113,3 +113,15 @@ def test_a_run_that_is_cancelled_keeps_what_was_measured(tmp_path: Path) -> None
     assert cell.outcome == "inconclusive"
     assert cell.reports[0].end_reason == "interrupted"
     assert cell.reports[0].tally.balanced_books
+
+
+def test_steps_that_the_load_is_too_short_for_leave_it_open(tmp_path: Path) -> None:
+    scenario = tmp_path / "short"
+    scenario.mkdir()
+    text = TEXT.replace("duration_s = 5.0", "duration_s = 1.0").replace("at_s = 0.6", "at_s = 60")
+    (scenario / "scenario.toml").write_text(text)
+    cells = read_dynamic(scenario, read_paths()).cells[:1]
+    (cell,) = asyncio.run(run_dynamic(LoopbackCluster(), cells)).cells
+    assert cell.outcome == "inconclusive"
+    assert "before all steps" in cell.reason
+    assert cell.reports
