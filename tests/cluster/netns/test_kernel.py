@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 from collections import Counter
@@ -18,6 +19,7 @@ from tests.cluster.netns.conftest import (
     skip_where_missing,
     without_privileges,
 )
+from whichpod.cluster.netns.addresses import pod_address
 from whichpod.cluster.netns.loader import load
 from whichpod.cluster.netns.rules.interception import INBOUND_PORT, OUTBOUND_PORT, SIDECAR_MARK
 from whichpod.cluster.netns.tools import ProxyMode
@@ -185,6 +187,22 @@ def test_what_the_sidecar_marks_goes_where_it_says(meshed: Net) -> None:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, SIDECAR_MARK)
         own.connect((meshed.addresses["meshed"], PORT))
         meshed.accepted(f"meshed:{INBOUND_PORT}")[1].close()
+
+
+def test_a_hundred_and_more_networks_at_once() -> None:
+    skip_where_missing()
+    with net(ProxyMode.IPTABLES) as many:
+        names = [f"pod-{n}" for n in range(120)]
+
+        async def add() -> None:
+            jobs = (many.networks.add(name, pod_address(n), "default") for n, name in enumerate(names))
+            await asyncio.gather(*jobs)
+
+        many.runner.run(add())
+        with many.listen(names[-1], PORT) as last, many.dial(names[0], pod_address(119), PORT) as dialled:
+            accepted, peer = last.accept()
+            with accepted:
+                assert peer == (pod_address(0), dialled.getsockname()[1])
 
 
 def original(accepted: socket.socket) -> tuple[str, int]:
