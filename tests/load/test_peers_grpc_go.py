@@ -25,14 +25,20 @@ DEBIAN_GO = Path("/usr/share/gocode")
 """Where Debian's golang-google-grpc-dev puts its sources."""
 
 
+pytestmark = pytest.mark.timeout(600)
+"""The first build compiles all of grpc-go: minutes on a busy machine."""
+
+
 @pytest.fixture(scope="session")
-def grpc_go(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The echo server on grpc-go, built once."""
+def grpc_go(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """The echo server on grpc-go, built once; what it is made of is kept for later runs of the tests."""
     go = shutil.which("go")
     if go is None or not (DEBIAN_GO / "src" / "google.golang.org" / "grpc").is_dir():
         pytest.skip("grpc-go can't be built (Debian: golang-go and golang-google-grpc-dev)")
     folder = tmp_path_factory.mktemp("grpcgo")
-    env = {"GO111MODULE": "off", "GOPATH": str(DEBIAN_GO), "GOCACHE": str(folder / "cache"), "GOFLAGS": ""}
+    assert pytestconfig.cache is not None
+    cache = str(pytestconfig.cache.mkdir("go-build"))
+    env = {"GO111MODULE": "off", "GOPATH": str(DEBIAN_GO), "GOCACHE": cache, "GOFLAGS": ""}
     subprocess.run(
         [go, "build", "-o", folder / "server", "."], cwd=GO_SOURCE, env=os.environ | env, check=True
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.wire import bytes as wire
 from tests.wire.plainly import PlainClient, PlainServer
 from tests.wire.recorded import plain
-from whichpod.wire import ClientConnection, Limits, Reply, Request, ServerConnection, Stream
+from whichpod.wire import ClientConnection, Limits, Reply, Request, Run, ServerConnection, Stream
 
 BODIES = [b"\0\0\0\0\1y", bytes(37), b"x" * 37, bytes(5_000), bytes(16_384), b"\0"]
 REQUESTS = [
@@ -33,7 +33,7 @@ LIMITS = Limits(connection_window=100_001, stream_window=70_001, table=2_000)
 runs = st.tuples(
     st.just("run"), st.integers(1, 20), st.integers(0, 3),
     st.lists(st.integers(0, 5), min_size=1, max_size=2), st.sampled_from(ENDINGS), st.sampled_from(DRESSES),
-    st.booleans(), st.sampled_from(["", "", "", "shuffled"]),
+    st.booleans(), st.sampled_from(["", "", "", "shuffled", "heads first"]),
     st.one_of(*[st.none()] * 4, st.tuples(st.integers(0, 19), st.integers(0, 60), st.integers(0, 7))),
 )  # fmt: skip
 acts = st.tuples(st.just("act"), st.integers(1, 30), st.integers(0, 3), st.integers(0, 9))
@@ -124,7 +124,7 @@ class Peer:
             self.next += 2 * count
         else:
             ids, self.waiting = self.waiting[:count], self.waiting[count:]
-            if order:
+            if order == "shuffled":
                 ids.reverse()
         messages = [
             self.message(stream, which, BODIES[bodies[at % len(bodies)]], ending, dress, indexed)
@@ -136,6 +136,11 @@ class Peer:
             octets = bytearray(messages[at % len(messages)])
             octets[place % len(octets)] ^= 1 << bit
             messages[at % len(messages)] = bytes(octets)
+        if order == "heads first" and self.role == "client":
+            # As nghttpd has it, where responses are ready together.
+            ends = [9 + int.from_bytes(message[:3], "big") for message in messages]
+            heads = [message[:end] for message, end in zip(messages, ends, strict=True)]
+            messages = heads + [message[end:] for message, end in zip(messages, ends, strict=True)]
         return b"".join(messages)
 
     def touch(self, stream: int, how: str) -> bytes:
@@ -156,10 +161,16 @@ Script = list[tuple[str, Any]]
 """("feed", bytes) or ("act", which, count, template, body)."""
 
 
-def connection(role: str, *, fast: bool = True) -> ServerConnection | ClientConnection:
+def connection(
+    role: str, *, fast: bool = True, alike: int | None = None
+) -> ServerConnection | ClientConnection:
     if role == "server":
         return ServerConnection(0, LIMITS) if fast else PlainServer(0, LIMITS)
-    return ClientConnection(0, LIMITS) if fast else PlainClient(0, LIMITS)
+    if not fast:
+        return PlainClient(0, LIMITS)
+    client = ClientConnection(0, LIMITS)
+    client.alike = alike
+    return client
 
 
 class Player:
@@ -170,9 +181,14 @@ class Player:
         self.events: list[Any] = []
         self.out: list[bytes] = []
         self.answerable: list[Stream] = []
+        self.in_runs = 0
 
     def feed(self, octets: bytes) -> None:
         for event in self.conn.receive(octets, 0):
+            if isinstance(event, Run):
+                self.in_runs += len(event)
+                self.events.extend(plain(stream) for stream in event)
+                continue
             self.events.append(plain(event))
             if isinstance(event, Stream):
                 self.answerable.append(event)
@@ -200,9 +216,12 @@ class Player:
         return self.events, out, ends, conn.finished
 
 
-def perform(role: str, steps: Sequence[Step]) -> tuple[Script, tuple[Any, ...]]:
-    """Plays the steps on the connection as it is; the script that they came to, and the outcome."""
-    peer, player = Peer(role), Player(connection(role))
+def perform(
+    role: str, steps: Sequence[Step], alike: int | None = None
+) -> tuple[Script, tuple[Any, ...], int]:
+    """Plays the steps on the connection as it is; the script that they came to, the outcome, and how many
+    responses came in runs."""
+    peer, player = Peer(role), Player(connection(role, alike=alike))
     script: Script = []
 
     def feed(octets: bytes) -> None:
@@ -235,12 +254,14 @@ def perform(role: str, steps: Sequence[Step]) -> tuple[Script, tuple[Any, ...]]:
             peer.resize(step[1])
         elif peer.next > 1:
             feed(peer.touch(max(peer.next - 2 * step[1], 1), step[2]))
-    return script, player.outcome()
+    return script, player.outcome(), player.in_runs
 
 
-def replay(role: str, script: Script, *, fast: bool = True, cut: int = 0) -> tuple[Any, ...]:
+def replay(
+    role: str, script: Script, *, fast: bool = True, cut: int = 0, alike: int | None = None
+) -> tuple[Any, ...]:
     """The outcome of a script. `cut`: what is fed comes in pieces of that many bytes; 0 for one piece."""
-    player = Player(connection(role, fast=fast))
+    player = Player(connection(role, fast=fast, alike=alike))
     for kind, what in script:
         if kind == "act":
             player.act(*what)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from whichpod.load.engine import Engine
     from whichpod.load.line import Line
 
+LOOK_NS = 1_000_000
 LONG_RUN = 256
 """A round is at most this part of what each address has had."""
 
@@ -34,6 +35,9 @@ class ClosedLoop(Pace):
         self._many = len({address for _, address in engine.share.lines}) > 1
         self._quotas: dict[Line, int] = {}
         self._started = False
+        # Lines that are behind the goal, the furthest last.
+        self._laggards: list[Line] = []
+        self._looked_at = 0
 
     @property
     def scheduled(self) -> int:
@@ -76,8 +80,7 @@ class ClosedLoop(Pace):
         if started < count:
             self._free += count - started
             self._engine.loop.soon(self._spread)
-        if line.sent >= line.goal and not line.reached:
-            self._reached(line)
+        self._note(line)
 
     def up(self, _line: Line) -> None:
         """It gets its share."""
@@ -135,6 +138,8 @@ class ClosedLoop(Pace):
             # Lines of one address need not keep step.
             line.reached = line.sent >= line.goal or not self._many
             self._behind += not line.reached
+        self._laggards = [line for line in lines if not line.reached]
+        self._laggards.sort(key=lambda line: line.sent, reverse=True)
         if self._free:
             self._engine.loop.soon(self._spread)
 
@@ -146,10 +151,28 @@ class ClosedLoop(Pace):
                 self._engine.check_end()
 
     def _spread(self) -> None:
-        """Starts what is free on the lines that may, evenly."""
+        """Starts what is free on the lines that may: brings those to the goal that are behind, each in one
+        batch; what is left after that goes to all, evenly."""
         if self.sent_all or not self._free:
             return
         now = time.monotonic_ns()
+        while self._free and self._laggards:
+            line = self._laggards[-1]
+            count = min(self._free, line.goal - line.sent)
+            started = self._start(line, count, now)
+            if line.sent >= line.goal or started < count:
+                self._laggards.pop()
+            self._note(line)
+        if self._free:
+            self._look_at_all(now)
+        self._check_sent()
+
+    def _look_at_all(self, now: int) -> None:
+        """Not at each turn: there may be thousands of lines, all with as many RPCs as their servers allow."""
+        if now < self._looked_at + LOOK_NS:
+            self._engine.loop.after(LOOK_NS, self._spread)
+            return
+        self._looked_at = now
         progress = True
         while self._free and progress:
             progress = False
@@ -157,14 +180,19 @@ class ClosedLoop(Pace):
             able.sort(key=lambda line: line.sent)
             for at, line in enumerate(able):
                 fair = math.ceil(self._free / (len(able) - at))
-                count = min(fair, self._free, line.cap - line.sent)
-                started = line.start([now] * count) if count > 0 else 0
-                line.sent += started
-                self._free -= started
-                progress |= started > 0
-                if line.sent >= line.goal and not line.reached:
-                    self._reached(line)
-        self._check_sent()
+                progress |= self._start(line, min(fair, self._free, line.cap - line.sent), now) > 0
+                self._note(line)
+
+    def _start(self, line: Line, count: int, now: int) -> int:
+        """Starts so many of those that are free on a line, as far as it can; how many."""
+        started = line.start([now] * count) if count > 0 else 0
+        line.sent += started
+        self._free -= started
+        return started
+
+    def _note(self, line: Line) -> None:
+        if line.sent >= line.goal and not line.reached:
+            self._reached(line)
 
 
 def level(sent: list[int], left: int) -> list[int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from whichpod.load.address import Address
 from whichpod.load.cells import Cell
 from whichpod.load.conn import Conn, Tls
 from whichpod.load.telling import Teller
-from whichpod.wire import Event, Failed, GoawayReceived, SettingsReceived, Stream, Terminated
+from whichpod.wire import Event, Failed, GoawayReceived, Run, SettingsReceived, Stream, Terminated
 from whichpod.wire.codes import GrpcCode, code_of_error
 from whichpod.wire.grpc import is_grpc, result_of
 from whichpod.wire.messages import PREFIX_SIZE
@@ -62,6 +63,7 @@ class Line:
         self._teller = Teller(engine.call.identify, label)
         self._known: dict[bytes, tuple[Cell, int]] = {}
         self._cut = self._teller.cut(b"")
+        self._alike: int | None = None
         # Header blocks that are in order, by their identity: the cache of the core keeps them alike.
         self._good: dict[int, object] = {}
         self._conn: Conn | None = None
@@ -103,6 +105,7 @@ class Line:
             return
         try:
             conn = self._conn = Conn(self._engine.loop, self, self._address, self._tls)
+            conn.core.alike = self._alike
         except OSError as error:
             self._failed_to_open((error.strerror or str(error)).lower())
             return
@@ -201,6 +204,50 @@ class Line:
         ones before are counted by dictionary look-ups, and runs of like ones at once."""
         engine = self._engine
         engine.batching = conn
+        freed = 0
+        others: list[Event] = []
+        for event in events:
+            if not isinstance(event, Run):
+                others.append(event)
+                continue
+            cell = event.like.mark or self._recognise(event)
+            if cell is None:
+                others.extend(event)
+                continue
+            self._backoff = FIRST_BACKOFF_NS
+            tokens = event.tokens
+            freed += len(tokens)
+            if tokens.count(tokens[0]) == len(tokens):
+                engine.count(cell, tokens[0], len(tokens), now)
+            else:
+                for token, alike in groupby(tokens):
+                    engine.count(cell, token, sum(1 for _ in alike), now)
+        if others:
+            freed += self._one_by_one(conn, others, now)
+        if freed:
+            engine.under_way -= freed
+            engine.pace.freed(self, freed, now)
+        engine.batching = None
+        if self._retiring and conn is not self._conn and conn.core.finished and not conn.link.closed:
+            conn.close()
+            self._retiring.remove(conn)
+
+    def _recognise(self, run: Run) -> Cell | None:
+        """The cell of a run; None where its responses must be looked at one by one, because none like them
+        was before, or because what they have in common doesn't tell who answered."""
+        sample = next(iter(run))
+        if id(sample.head) not in self._good or id(sample.trailers) not in self._good:
+            return None
+        cut = self._teller.cut(sample.body)
+        found = self._known.get(sample.body[:cut] if cut else self._teller.key(sample))
+        if found is None or found[1] != len(sample.body) or max(cut, PREFIX_SIZE) > run.like.same:
+            return None
+        run.like.mark = found[0]
+        return found[0]
+
+    def _one_by_one(self, conn: Conn, events: list[Event], now: int) -> int:
+        """Takes in events that are no runs; how many RPCs ended."""
+        engine = self._engine
         known, good, teller = self._known, self._good, self._teller
         cut = self._cut
         freed = run = 0
@@ -234,13 +281,7 @@ class Line:
         if run:
             engine.count(last_cell, last_token, run, now)
             self._backoff = FIRST_BACKOFF_NS
-        if freed:
-            engine.under_way -= freed
-            engine.pace.freed(self, freed, now)
-        engine.batching = None
-        if self._retiring and conn is not self._conn and conn.core.finished and not conn.link.closed:
-            conn.close()
-            self._retiring.remove(conn)
+        return freed
 
     def _in_order(self, stream: Stream, now: int) -> bool:
         """Whether the RPC went well, going by its header blocks. One that didn't is counted."""
@@ -278,7 +319,16 @@ class Line:
         if body[0] == 0 and (cut != PREFIX_SIZE or self._teller.constant):
             # Only where its start tells: not that of a compressed answer, or of one without a server.
             self._known[key] = found
+            self._tell_apart(max(cut, PREFIX_SIZE))
         return found
+
+    def _tell_apart(self, octets: int) -> None:
+        """Responses whose bodies have so much in common may come as runs."""
+        if self._teller.by_body or octets <= (self._alike or 0):
+            return
+        self._alike = octets
+        for conn in self._conns():
+            conn.core.alike = octets
 
     def cell_of(self, stream: Stream) -> Cell:
         """The counts of the one who answered."""

@@ -29,6 +29,8 @@ class Teller:
         self._how = identify.how
         self.constant = identify.how == "peer"
         """Every answer on the connection is of the same backend."""
+        self.by_body = identify.how == "field"
+        """It takes the whole answer to tell."""
         self._name = identify.name.encode()
         self._numbers = identify.numbers
         self._peer = Backend(peer, ip=peer.rpartition(":")[0].strip("[]"), learnt="peer")

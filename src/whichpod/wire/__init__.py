@@ -5,9 +5,10 @@
     transport.write(client.take())                          server.respond(event, reply, body)
     for event in client.receive(data, now): ...         transport.write(server.take())
 
-Header fields and bodies are bytes; `now` is in ns. A finished exchange comes as its `Stream`; `events` has
-the others. What the peer does wrong comes as an event with a RemoteProtocolError; what the caller does wrong
-raises LocalProtocolError. gRPC's framing, statuses and deadlines are in `messages`, `status` and `timeout`.
+Header fields and bodies are bytes; `now` is in ns. A finished exchange comes as its `Stream`, or with others
+that look alike as a `Run`; `events` has the others. What the peer does wrong comes as an event with a
+RemoteProtocolError; what the caller does wrong raises LocalProtocolError. gRPC's framing, statuses and
+deadlines are in `messages`, `status` and `timeout`.
 """
 
 from whichpod.wire.block import Block
@@ -25,6 +26,7 @@ from whichpod.wire.events import (
     Terminated,
 )
 from whichpod.wire.limits import Limits
+from whichpod.wire.run import Run
 from whichpod.wire.server import ServerConnection
 from whichpod.wire.stream import Stream
 from whichpod.wire.templates import Reply, Request
@@ -46,6 +48,7 @@ __all__ = [
     "RemoteProtocolError",
     "Reply",
     "Request",
+    "Run",
     "ServerConnection",
     "SettingsReceived",
     "Stream",

@@ -8,24 +8,26 @@ from typing import Any
 
 from whichpod.wire import frames, settings
 from whichpod.wire.block import Block
-from whichpod.wire.connection import Connection
 from whichpod.wire.encoder import Fields
 from whichpod.wire.errors import ErrorCode, LocalProtocolError, RemoteProtocolError, code_name
 from whichpod.wire.events import Opened
 from whichpod.wire.limits import Limits
-from whichpod.wire.pattern import Pattern
-from whichpod.wire.stream import AWAITING, Stream
+from whichpod.wire.rows import Rows
+from whichpod.wire.runs import Runs
+from whichpod.wire.stream import Stream
 from whichpod.wire.templates import Request
 
 KEPT_TEMPLATES = 256
 
 
-class ClientConnection(Connection):
-    """Opens streams. Each ends with one event: itself, when the response is complete, Ended, or Failed.
+class ClientConnection(Runs):
+    """Opens streams. Each ends with one event: itself, when the response is complete, Ended, or Failed; or it
+    is one of a Run, for an owner that sets `alike`.
 
     `next_id` is the first stream's id, for tests of what happens when ids run out.
     """
 
+    __slots__ = ("_draining", "_last_allowed", "_most", "_next_id", "_rows")
     _serves = False
 
     def __init__(self, now: int, limits: Limits | None = None, *, next_id: int = 1) -> None:
@@ -33,7 +35,8 @@ class ClientConnection(Connection):
         self._next_id = next_id
         self._most = self.limits.streams
         self._last_allowed = frames.MAX_ID
-        self._pieces: dict[Request, tuple[bytes, ...]] = {}
+        self._draining = False
+        self._rows: dict[Request, Rows] = {}
         self._write(frames.PREFACE)
         self._introduce({settings.ENABLE_PUSH: 0})
 
@@ -45,7 +48,7 @@ class ClientConnection(Connection):
         and for good once the connection is `spent`."""
         if self.closed or self._draining or self._out_size >= self._most_out:
             return 0
-        count = self._most - len(self._streams) - len(self._pending)
+        count = self._most - len(self._streams) - len(self._pending) - self._flying
         left = (frames.MAX_ID + 2 - self._next_id) // 2
         if count > left:
             count = left
@@ -60,9 +63,7 @@ class ClientConnection(Connection):
     @property
     def finished(self) -> bool:
         """Spent, and no stream is open: it can be closed."""
-        return self.spent and not self._streams and not self._pending
-
-    _draining = False
+        return self.spent and not self.open_streams
 
     def request(self, request: Request, token: Any = None) -> Stream:
         """Opens one stream with a unary request. Raises LocalProtocolError without `capacity`."""
@@ -91,23 +92,23 @@ class ClientConnection(Connection):
             self._requests_slowly(request, islice(tokens, count), stream_id)
             return count
         self._window -= size * count
-        pending, out, pack_id = self._pending, self._out.append, frames.pack_id
-        at = 0
-        while at < count:
-            pieces = self._pieces.get(request) or self._make_pieces(request)
+        self._depart(stream_id, tokens if len(tokens) == count else tokens[:count])
+        rows = self._rows.get(request)
+        last = stream_id + 2 * count
+        while rows is None:
             # The first block of a new list fills the table; the ones after it are shorter and all the same.
-            batch = tokens[at:count] if request in self._pieces else tokens[at : at + 1]
-            for token in batch:
-                pending[stream_id] = token
-                out(pack_id(stream_id).join(pieces))
-                stream_id += 2
-            at += len(batch)
-            self._out_size += len(batch) * (sum(map(len, pieces)) + 4 * (len(pieces) - 1))
+            self._write(self._make_rows(request).make(stream_id, 1))
+            stream_id += 2
+            if stream_id == last:
+                return count
+            rows = self._rows.get(request)
+        self._write(rows.make(stream_id, (last - stream_id) // 2))
         return count
 
     def overdue(self, is_late: Callable[[Any], bool]) -> list[Stream]:
         """Open streams whose tokens are late. Tokens of `requests` are taken to be in the order of time: what
         follows one that isn't late is not looked at."""
+        self._land_late(is_late)
         for stream_id in list(takewhile(lambda i: is_late(self._pending[i]), self._pending)):
             self._find(stream_id)
         return [stream for stream in self._streams.values() if is_late(stream.token)]
@@ -155,8 +156,8 @@ class ClientConnection(Connection):
                 stream.done = True
             stream_id += 2
 
-    def _make_pieces(self, request: Request) -> tuple[bytes, ...]:
-        """What stands before, between and after the stream ids. Kept where it will hold."""
+    def _make_rows(self, request: Request) -> Rows:
+        """The request's bytes for any stream ids. Kept where they will hold."""
         generation = self._encoder.generation
         block = self._encoder.encode(request.fields)
         body = request.body
@@ -167,14 +168,20 @@ class ClientConnection(Connection):
             pieces: tuple[bytes, ...] = (start, middle, body)
         else:
             pieces = (start, block)
+        # Connections share what is alike.
+        rows = request.rows.get(pieces)
+        if rows is None:
+            if len(request.rows) >= KEPT_TEMPLATES:
+                request.rows.clear()
+            rows = request.rows[pieces] = Rows(pieces)
         if generation == self._encoder.generation:
-            if len(self._pieces) >= KEPT_TEMPLATES:
-                self._pieces.clear()
-            self._pieces[request] = pieces
-        return pieces
+            if len(self._rows) >= KEPT_TEMPLATES:
+                self._rows.clear()
+            self._rows[request] = rows
+        return rows
 
     def _templates_changed(self) -> None:
-        self._pieces.clear()
+        self._rows.clear()
 
     def _begin(self, data: bytes) -> int:
         if data.startswith(b"HTTP/1"):
@@ -219,60 +226,15 @@ class ClientConnection(Connection):
                 raise RemoteProtocolError(f"Interim response ends stream {stream_id}.", stream_id=stream_id)
             self._chore("an interim response")
             return
-        stream.head = block
-        # What it is worked out from goes with `room`.
-        stream.done = stream.done
         if end:
+            stream.head = block
+            stream.done = stream.done
             self._on_end(stream)
         elif stream.streamed:
+            stream.head = block
             self._events.append(Opened(stream))
         else:
-            stream.room = 0
-            if block.content_length != 0:
-                stream.room = self._room
-                block.plain = True
-
-    def _take_like(self, pattern: Pattern, data: bytes, at: int, end: int) -> int:
-        if pattern.generation != self._decoder.generation:
-            return at
-        size = pattern.size
-        # Each body uses the connection's window; where it must be opened again the usual way does it.
-        most = (self._allowance - self._low) // pattern.body
-        count = (end - at) // size
-        if count > most:
-            count = most
-        if count <= 0:
-            return at
-        front, middle, after, tail = pattern.front, pattern.middle, pattern.after, pattern.tail
-        block, trailers = pattern.block, pattern.trailers
-        pending, found = self._pending, self._events.append
-        start = at
-        for first, stream_id, second, twin, body, third, triplet, fourth in pattern.unpack(
-            data if count * size == end else data[at : at + count * size]
-        ):
-            if (
-                second != middle
-                or fourth != tail
-                or third != after
-                or first != front
-                or not stream_id == twin == triplet
-            ):
-                break
-            if stream_id not in pending:
-                break
-            stream = Stream()
-            stream.id = stream_id
-            stream.token = pending.pop(stream_id)
-            stream.room = AWAITING
-            stream.head = block
-            stream.body = body
-            stream.trailers = trailers
-            found(stream)
-            at += size
-        count = (at - start) // size
-        self._allowance -= count * pattern.body
-        self._patterns.luck += count or -1
-        return at
+            self._begin_response(stream, block)
 
     def _peer_finished(self, stream: Stream) -> None:
         if stream.done:

@@ -13,6 +13,7 @@ from whichpod.wire.events import Event
 from whichpod.wire.limits import Limits
 from whichpod.wire.pattern import MOST_LUCK, Pattern, Patterns
 from whichpod.wire.receiving import Receiving, strip_padding
+from whichpod.wire.run import Flight
 from whichpod.wire.stream import AWAITING, COMPLETE, TAKEN, Stream
 
 UNREAD = 1_048_576
@@ -33,15 +34,22 @@ class Connection(Receiving):
     clock that doesn't go back.
     """
 
+    __slots__ = (
+        "_begun", "_block_since", "_expected", "_flights", "_last_id", "_need", "_partial", "_patterns",
+        "_rest", "_skip", "_started", "_unread",
+    )  # fmt: skip
+
     def __init__(self, now: int, limits: Limits | None = None) -> None:
         super().__init__(now, limits or Limits())
         self._begun = False
         self._rest = bytearray()
         self._need = 0
-        self._patterns = Patterns(requests=self._serves)
+        self._patterns = Patterns()
         # The id that the client's next stream has, while it may open one (a server's state); else -1.
         self._expected = -1
         self._last_id = 0
+        # A client's requests that went out together, by the first one's stream id.
+        self._flights: dict[int, Flight] = {}
         # An oversized frame's payload is thrown away as it comes.
         self._skip = 0
         # (stream id, END_STREAM, bytes so far, CONTINUATIONs) of a header block that isn't complete.
@@ -181,6 +189,7 @@ class Connection(Receiving):
             if at == end:
                 self._need = frames.HEAD_SIZE
                 return at
+        flights = self._flights
         streams, pending = self._streams, self._pending
         cache, events = self._decoder.cache, self._events
         read_head, serves, low = frames.read_head, self._serves, self._low
@@ -193,6 +202,10 @@ class Connection(Receiving):
         began = at
         while at <= last:
             word, flags, stream_id = read_head(data, at)
+            if stream_id in flights and plain:
+                start, at = at, self._take_runs(data, at, end)
+                if at > start:
+                    continue
             start = at + 9
             at = start + (word >> 8)
             if word > _MOST:
@@ -258,7 +271,6 @@ class Connection(Receiving):
                                 stream.head = block
                                 stream.room = room
                                 stream.done = True
-                                began = start - 9
                                 continue
                         elif stream.room == TAKEN and block.trailing:
                             stream.trailers = block
@@ -268,8 +280,6 @@ class Connection(Receiving):
                             if not serves:
                                 if stream.done:
                                     del streams[stream_id]
-                                    if lucky:
-                                        at = self._continue_like(data, began, at, end)
                                 else:
                                     self._peer_finished(stream)
                             continue
@@ -300,9 +310,14 @@ class Connection(Receiving):
                 return at
         return self._take_like(pattern, data, at, end)
 
-    @abstractmethod
-    def _take_like(self, pattern: Pattern, data: bytes, at: int, end: int) -> int:
-        """Takes messages at `at` that are as the pattern says. Gives the offset after them."""
+    def _take_like(self, _pattern: Pattern, _data: bytes, at: int, _end: int) -> int:
+        """A server's: takes requests at `at` that are as the pattern says. Gives the offset after them."""
+        return at
+
+    def _take_runs(self, _data: bytes, at: int, _end: int) -> int:
+        """A client's: takes responses at `at`, of requests that went out together and that look alike. Gives
+        the offset after them."""
+        return at
 
     def _skip_some(self, at: int, end: int) -> int:
         skipped = min(self._skip, end - at)

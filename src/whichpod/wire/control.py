@@ -26,6 +26,8 @@ NAMES = {
 class Control(Sending):
     """Answers control frames of either role."""
 
+    __slots__ = ("_base_window", "_decoder", "_settings_sent", "_settled")
+
     def __init__(self, now: int, limits: Limits) -> None:
         super().__init__(now, limits)
         self._decoder = Decoder(limits, requests=self._serves)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from whichpod.wire.errors import ProtocolError
+from whichpod.wire.run import Run
 from whichpod.wire.settings import Settings
 from whichpod.wire.stream import Stream
 
@@ -76,5 +77,5 @@ class Terminated:
 
 
 Event: TypeAlias = (
-    Stream | Opened | Body | Ended | Failed | SettingsReceived | PingAcked | GoawayReceived | Terminated
+    Stream | Run | Opened | Body | Ended | Failed | SettingsReceived | PingAcked | GoawayReceived | Terminated
 )

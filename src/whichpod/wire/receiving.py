@@ -15,6 +15,8 @@ from whichpod.wire.stream import TAKEN, Stream
 class Receiving(Control):
     """Receive-side flow control, and DATA that is more than one plain frame."""
 
+    __slots__ = ("_allowance", "_full", "_held", "_low", "_room")
+
     def __init__(self, now: int, limits: Limits) -> None:
         super().__init__(now, limits)
         # What the peer may still send on the connection; WINDOW_UPDATE follows when half is used.

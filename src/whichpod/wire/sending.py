@@ -18,6 +18,8 @@ WORTHWHILE = 1_024
 class Sending(Core):
     """Send-side flow control. Streams that must wait take turns, a frame each."""
 
+    __slots__ = ("_largest", "_waiting", "_window")
+
     def __init__(self, now: int, limits: Limits) -> None:
         super().__init__(now, limits)
         self._window = frames.DEFAULT_WINDOW

@@ -33,6 +33,9 @@ class ServerConnection(Connection):
     Opened, Body and Ended. Failed tells that a request which was handed over needs no answer any more.
     """
 
+    __slots__ = (
+        "_drain_since", "_final_id", "_gaps", "_is_streamed", "_shapes", "_shapes_kept",
+    )  # fmt: skip
     _serves = True
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whichpod.wire.encoder import Fields
 from whichpod.wire.frames import DEFAULT_FRAME
+from whichpod.wire.rows import Rows
 
 MOST_OVERHEAD = 16
 """Of a field in a header block: the integers of its literal, and its share of table size updates."""
@@ -12,12 +13,14 @@ MOST_OVERHEAD = 16
 class Request:
     """A unary request: header fields and the whole body, framed for gRPC already. Serves any connection."""
 
-    __slots__ = ("body", "fields", "large")
+    __slots__ = ("body", "fields", "large", "rows")
 
     def __init__(self, fields: Fields, body: bytes) -> None:
         self.fields = fields
         self.body = body
         self.large = _large(fields)
+        self.rows: dict[tuple[bytes, ...], Rows] = {}
+        """For the connections: its bytes for any stream ids, by what is between these."""
 
 
 class Reply:
