@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import authority, issued, needs_openssl
+from tests.load.peers.disturbed import disturbed
 from tests.load.runs import by_pod, run
 from whichpod.load.call import Call, Identify, echo_call
 from whichpod.model.errors import TargetError
@@ -98,10 +97,9 @@ def test_grpc_go_refuses(grpc_go: Path) -> None:
 
 def test_grpc_go_dies(grpc_go: Path) -> None:
     with going(grpc_go, "-delay", "50ms") as (process, port):
-        timer = threading.Timer(0.5, process.send_signal, [signal.SIGKILL])
-        timer.start()
-        report = run(port, requests=None, duration_s=2, concurrency=4, deadline_s=0.5)
-        timer.join()
+        report = disturbed(
+            f"127.0.0.1:{port}", by=process.kill, requests=None, duration_s=60, concurrency=4, deadline_s=0.5
+        )
     assert report.tally.done > 0
     assert report.tally.failed > 0
     assert set(report.tally.statuses) <= {"OK", "UNAVAILABLE", "DEADLINE_EXCEEDED"}

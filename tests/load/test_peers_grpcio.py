@@ -138,7 +138,7 @@ def test_connections_that_age(kind: str) -> None:
     with serving(kind, *age) as port:
         report = run(port, call=calling("Mirror"), duration_s=0.6, connections=2, concurrency=20)
     assert set(report.tally.statuses) == {"OK"}, report.evidence.first_error
-    assert report.evidence.connections_opened > 4
+    assert report.evidence.connections_opened > 2
 
 
 def test_connections_that_age_before_the_run_begins() -> None:

@@ -79,8 +79,8 @@ def test_connections_that_are_closed_when_idle(name: str, more: Any) -> None:
     ("name", "rate"), [("nginx", None), ("nginx", 1_000.0), ("caddy", None), ("haproxy", None)]
 )
 def test_a_new_configuration_costs_no_rpc(name: str, rate: float | None) -> None:
-    plan: dict[str, Any] = {"requests": None, "duration_s": 1.0, "connections": 3, "concurrency": 5}
+    plan: dict[str, Any] = {"lasting_s": 0.8, "rate": rate, "connections": 3, "concurrency": 5}
     with fast(pod="echo", pods=2) as servers, proxy(name, pods(servers), reloads=True) as peer:
-        report = disturbed(peer.address, by=lambda: reload(name, peer), rate=rate, **plan)
+        report = disturbed(peer.address, by=lambda: reload(name, peer), **plan)
     assert set(report.tally.statuses) == {"OK"}, report.evidence.first_error
     assert report.evidence.connections_opened > 3

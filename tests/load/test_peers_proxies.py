@@ -61,8 +61,7 @@ def test_a_server_behind_goes_away(name: str) -> None:
         report = disturbed(
             peer.address,
             by=lambda: goes.drain(0),
-            requests=None,
-            duration_s=0.8,
+            lasting_s=0.6,
             connections=2,
             concurrency=5,
         )
@@ -71,7 +70,7 @@ def test_a_server_behind_goes_away(name: str) -> None:
     assert {"OK"} <= set(report.tally.statuses) <= allowed
     counts = by_pod(report)
     assert counts["stays"] > counts["goes"] > 0
-    assert report.end_reason == "completed"
+    assert report.end_reason == "interrupted"
 
 
 def test_it_is_killed() -> None:
@@ -97,17 +96,18 @@ def test_it_is_killed_and_another_is_there(name: str) -> None:
             one.address,
             two.address,
             by=one.end,
-            requests=None,
-            duration_s=0.8,
+            lasting_s=0.6,
             connections=2,
             concurrency=5,
             deadline_s=5,
         )
     tally = report.tally
     assert (tally.in_flight, tally.dropped) == (0, 0)
-    assert set(tally.statuses) == {"OK", "UNAVAILABLE"}
+    # None fails where it was ahead of the other one just then, so that nothing was under way there.
+    assert {"OK"} <= set(tally.statuses) <= {"OK", "UNAVAILABLE"}
+    assert report.evidence.first_error
     assert tally.failed <= 40
-    assert report.end_reason == "completed"
+    assert report.end_reason == "interrupted"
 
 
 def test_it_hangs() -> None:
@@ -115,8 +115,7 @@ def test_it_hangs() -> None:
         report = disturbed(
             peer.address,
             by=lambda: peer.tell(signal.SIGSTOP),
-            requests=None,
-            duration_s=0.8,
+            lasting_s=0.6,
             connections=2,
             concurrency=5,
             deadline_s=0.4,
@@ -128,7 +127,7 @@ def test_it_hangs() -> None:
 def test_an_open_loop_whose_peer_is_killed() -> None:
     with fast(pod="echo", pods=2) as servers, proxy("nginx", pods(servers)) as peer:
         report = disturbed(
-            peer.address, by=peer.end, requests=2_000, rate=1_000.0, connections=2, deadline_s=1
+            peer.address, by=peer.end, requests=None, rate=1_000.0, duration_s=30, connections=2, deadline_s=1
         )
     # Without a connection nothing is in flight.
     assert (report.tally.in_flight, report.end_reason) == (0, "target failed")

@@ -35,6 +35,12 @@ DEADLINE = GrpcStatus(GrpcCode.DEADLINE_EXCEEDED, "the deadline passed")
 class Line:
     """Keeps a connection to one address, counts what comes back on it."""
 
+    __slots__ = (
+        "_address", "_alike", "_backoff", "_conn", "_cut", "_engine", "_good", "_known", "_retiring",
+        "_teller", "_tls", "cap", "cells", "error", "goal", "index", "label", "opened", "reached", "sent",
+        "tried", "waiting",
+    )  # fmt: skip
+
     def __init__(self, engine: Engine, index: int, address: Address, label: str, tls: Tls | None) -> None:
         self.index = index
         """Of all the run's connections; the channel of the tally."""

@@ -25,6 +25,8 @@ class Decoder:
     block for each literal, and stops at the limit.) Raises where a list is past all bounds.
     """
 
+    __slots__ = ("_allowed", "_cached_bytes", "_limits", "_requests", "_table", "cache", "generation")
+
     def __init__(self, limits: Limits, *, requests: bool) -> None:
         self.generation = 0
         """Differs whenever the cache was emptied because its blocks mean something else now."""
