@@ -28,7 +28,8 @@ Choice = Callable[[int], str]
 class Rigged:
     """A server that answers as whichever pod it likes, and counts what it did."""
 
-    def __init__(self, choice: Choice) -> None:
+    def __init__(self, choice: Choice, *, named: bool) -> None:
+        self._named = named
         self.counts: Counter[str] = Counter()
         self._choice = choice
         self._replies: dict[str, Reply] = {}
@@ -64,8 +65,8 @@ class Rigged:
 
 
 @contextmanager
-def rigged(choice: Choice) -> Iterator[tuple[Rigged, int]]:
-    server = Rigged(choice)
+def rigged(choice: Choice, *, named: bool) -> Iterator[tuple[Rigged, int]]:
+    server = Rigged(choice, named=named)
     listening = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
 
@@ -112,7 +113,7 @@ def test_every_answer_is_counted_for_who_gave_it(how: str, identify: str) -> Non
         "trailer": Call(ECHO, b"", Identify("trailer", "x-which")),
         "field": Call(ECHO, b"", Identify("field", "server.id", (1, 1))),
     }
-    with rigged(CHOICES[how]) as (server, port):
+    with rigged(CHOICES[how], named=identify in ("servers", "trailer")) as (server, port):
         report = run(port, call=calls[identify], requests=1_500, connections=2, concurrency=25)
     expected = dict(server.counts)
     failed = expected.pop(FAILED, 0)

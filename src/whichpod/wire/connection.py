@@ -391,24 +391,3 @@ class Connection(Receiving):
     def _on_block(self, stream_id: int, data: bytes, end: bool) -> None:
         block = self._decoder.cache.get(data) or self._decoder.decode(data)
         self._on_headers(stream_id, block, end)
-
-    def _on_trailers(self, stream: Stream, block: Block, end: bool) -> None:
-        if not end:
-            raise RemoteProtocolError(
-                f"Trailers without END_STREAM on stream {stream.id}.", stream_id=stream.id
-            )
-        self._check_block(stream.id, block, block.trailer_flaw)
-        stream.trailers = block
-        if stream.room == TAKEN:
-            stream.length = len(stream.body)
-        self._on_end(stream)
-
-    def _check_block(self, stream_id: int, block: Block, flaw: str) -> None:
-        if block.oversize:
-            raise RemoteProtocolError(
-                f"Stream {stream_id} has {block.oversize}.", ErrorCode.ENHANCE_YOUR_CALM, stream_id
-            )
-        if flaw:
-            raise RemoteProtocolError(
-                f"Malformed header fields on stream {stream_id}: {flaw}.", stream_id=stream_id
-            )

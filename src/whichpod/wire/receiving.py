@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from whichpod.wire import frames
+from whichpod.wire.block import Block
 from whichpod.wire.control import Control
 from whichpod.wire.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from whichpod.wire.events import Body, Ended
@@ -175,6 +176,27 @@ class Receiving(Control):
             self._bodies -= stream.length
         self._events.append(Ended(stream) if stream.streamed else stream)
         self._peer_finished(stream)
+
+    def _on_trailers(self, stream: Stream, block: Block, end: bool) -> None:
+        if not end:
+            raise RemoteProtocolError(
+                f"Trailers without END_STREAM on stream {stream.id}.", stream_id=stream.id
+            )
+        self._check_block(stream.id, block, block.trailer_flaw)
+        stream.trailers = block
+        if stream.room == TAKEN:
+            stream.length = len(stream.body)
+        self._on_end(stream)
+
+    def _check_block(self, stream_id: int, block: Block, flaw: str) -> None:
+        if block.oversize:
+            raise RemoteProtocolError(
+                f"Stream {stream_id} has {block.oversize}.", ErrorCode.ENHANCE_YOUR_CALM, stream_id
+            )
+        if flaw:
+            raise RemoteProtocolError(
+                f"Malformed header fields on stream {stream_id}: {flaw}.", stream_id=stream_id
+            )
 
     def _peer_finished(self, stream: Stream) -> None:
         """The peer's side is over; with ours over too, the stream is closed."""
