@@ -52,12 +52,9 @@ class Rigged:
             pod = self._choice(number)
             self.counts[pod] += 1
         status = b"14" if pod == FAILED else b"0"
-        trailers = (
-            (b"grpc-status", status),
-            (b"x-whichpod-server", pod.encode()),
-            (b"x-which", pod.encode()),
-        )
-        reply = self._replies.setdefault(pod, Reply(HEAD, trailers))
+        # Only where they are asked for: answers that differ there are never taken for alike.
+        names = ((b"x-whichpod-server", pod.encode()), (b"x-which", pod.encode())) if self._named else ()
+        reply = self._replies.setdefault(pod, Reply(HEAD, ((b"grpc-status", status), *names)))
         server = echo_pb2.Server(id=pod, pod=pod)
         # Sizes that change now and then, as those of real answers do.
         message = echo_pb2.EchoReply(server=server, call=number).SerializeToString()
