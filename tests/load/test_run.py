@@ -321,6 +321,21 @@ def test_workers_end_with_who_started_them() -> None:
             os.close(fd)
 
 
+def test_a_worker_that_still_starts_takes_no_notice_of_ctrl_c() -> None:
+    with echo() as server:
+        argv = [sys.executable, "-m", "whichpod", "bench", f"127.0.0.1:{server.port}", "-d", "60s"]
+        process = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        find = ["pgrep", "-P", str(process.pid), "-f", "whichpod.load.worker"]
+        while not subprocess.run(find, capture_output=True).stdout:
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("plan", "message"),
     [

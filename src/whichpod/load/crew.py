@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -40,7 +41,12 @@ class _Member:
     """One worker process."""
 
     def __init__(self, job: Job) -> None:
-        self.process = subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # Ctrl-C reaches the whole process group, and a worker that still starts would say so in a traceback.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process = subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.out = self.process.stdout.fileno()
