@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.kubectl import KUBECTL
 from whichpod.cluster.kubernetes.dress import read_documents
 
 Document = dict[str, Any]
@@ -40,14 +41,14 @@ def rendered(setup: str) -> list[Document]:
 @functools.cache
 def kustomize(folder: Path) -> str:
     """What `kubectl apply -k` would send. kubectl before 1.21 knows no folders among `resources`."""
-    if kubectl := shutil.which("kubectl"):
-        command = [kubectl, "kustomize", str(folder)]
-        client = subprocess.run([kubectl, "version", "--client"], capture_output=True, text=True, timeout=30)
+    if KUBECTL:
+        command = [KUBECTL, "kustomize", str(folder)]
+        client = subprocess.run([KUBECTL, "version", "--client"], capture_output=True, text=True, timeout=30)
         if "Kustomize Version: v" not in client.stdout and not shutil.which("kustomize"):
             pytest.skip(f"This kubectl is too old: {client.stdout.strip()}")
-    if tool := shutil.which("kustomize"):
+    elif tool := shutil.which("kustomize"):
         command = [tool, "build", str(folder)]
-    if not (kubectl or tool):
+    else:
         pytest.skip("Neither kubectl nor kustomize is here to render the folders.")
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     # A warning (of something deprecated) is a fault too.

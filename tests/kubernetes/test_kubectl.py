@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import needs_openssl
+from tests.kubectl import KUBECTL
 from tests.kubernetes.deployed import DEPLOY, SETUPS
 from tests.kubernetes.standin.fixture import IMAGE, StandIn, cluster
 from whichpod.cli.main import run
@@ -24,17 +24,16 @@ OLDEST = (1, 27)
 
 
 def too_old() -> bool:
-    program = shutil.which("kubectl")
-    if not program:
+    if not KUBECTL:
         return True
-    said = subprocess.run([program, "version", "--client"], capture_output=True, text=True, timeout=60).stdout
+    said = subprocess.run([KUBECTL, "version", "--client"], capture_output=True, text=True, timeout=60).stdout
     found = re.search(r"v(\d+)\.(\d+)", said)
     return found is None or (int(found[1]), int(found[2])) < OLDEST
 
 
 pytestmark = [
     needs_openssl,
-    pytest.mark.skipif(too_old(), reason="no kubectl of 1.27 or newer is on PATH"),
+    pytest.mark.skipif(too_old(), reason="no kubectl of 1.27 or newer is here"),
 ]
 
 
@@ -45,8 +44,9 @@ class Kubectl:
 
     def __call__(self, *args: str, said: str = "", code: int = 0) -> str:
         where = ["--kubeconfig", str(self.here.kubeconfig), "--cache-dir", str(self.cache)]
+        assert KUBECTL
         done = subprocess.run(
-            ["kubectl", *where, *args], input=said, capture_output=True, text=True, timeout=60, check=False
+            [KUBECTL, *where, *args], input=said, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == code, (args, done.stdout, done.stderr)
         return done.stdout if code == 0 else done.stderr

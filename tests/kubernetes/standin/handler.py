@@ -260,8 +260,10 @@ class Handler(BaseHTTPRequestHandler):
         store = self.api.store
         version = request.query.get("resourceVersion", "")
         deadline = time.monotonic() + float(request.query.get("timeoutSeconds") or 300)
+        # A list as a stream (kubernetes.io, API Concepts, Streaming lists).
+        listing = request.query.get("sendInitialEvents") == "true"
         with store.changed:
-            if version in ("", "0"):
+            if version in ("", "0") or listing:
                 at = store.version
                 first = [matches.event("ADDED", d) for d in store.objects(place.resource.kind) if matches(d)]
             else:
@@ -273,6 +275,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             for event in first:
                 self._line(event)
+            if listing:
+                self._line(matches.bookmark(at, {"k8s.io/initial-events-end": "true"}))
             while time.monotonic() < deadline and server is self.server:
                 with store.changed:
                     try:
@@ -363,9 +367,11 @@ class _Matches:
     def event(self, kind: str, document: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "object": {**document, "apiVersion": self._place.api_version}}
 
-    def bookmark(self, version: int) -> dict[str, Any]:
+    def bookmark(self, version: int, annotations: dict[str, str] | None = None) -> dict[str, Any]:
         kind, api = self._place.resource.kind, self._place.api_version
-        metadata = {"resourceVersion": str(version), "creationTimestamp": None}
+        metadata: dict[str, Any] = {"resourceVersion": str(version), "creationTimestamp": None}
+        if annotations:
+            metadata["annotations"] = annotations
         return {"type": "BOOKMARK", "object": {"kind": kind, "apiVersion": api, "metadata": metadata}}
 
 
