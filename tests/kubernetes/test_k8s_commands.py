@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -236,8 +234,12 @@ def test_a_cluster_that_cant_be_used_is_said_in_words(
         shown = capsys.readouterr().err
         assert 'rule {apiGroups: [""], resources: ["services"], verbs: ["get"]}' in shown
         assert run(["k8s", "doctor", "--kubeconfig", config]) == 1
+        shown = capsys.readouterr().out.partition("as rules of a Role:\n")[2]
+        rules = yaml.safe_load(shown)["rules"]
+        assert {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": list(MAKE)} in rules
 
 
+MAKE = ("create", "patch", "delete", "get", "list")
 ROWS = (
     "clusterip", "headless-round-robin", "istio", "istio-grpcroute", "proxyless", "edge-nginx",
     "multi-endpoint", "gateway-grpcroute",
@@ -336,65 +338,3 @@ def test_a_log_without_a_result(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setattr(sys, "stdin", io.StringIO("Killed\n"))
     assert run(["k8s", "manifests", "--read"]) == 4
     assert "ended without a result" in capsys.readouterr().err
-
-
-@pytest.fixture
-def istioctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program of that name on PATH, which writes down how it is called, and fails when told to."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    program = folder / "istioctl"
-    program.write_text(
-        f'#!/bin/sh\necho "$@" >> {folder}/calls\necho "said: $1"\n'
-        f"exit $(cat {folder}/code 2>/dev/null || echo 0)\n"
-    )
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return folder
-
-
-def test_istio_is_installed_by_its_own_tool(
-    istioctl: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with ApiServer() as server:
-        server.store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-        config = str(server.kubeconfig(tmp_path))
-        where = ["--kubeconfig", config, "--context", "stand-in"]
-        assert run(["k8s", "install-istio", *where]) == 2  # nobody can be asked
-        assert not (istioctl / "calls").exists()
-        assert run(["k8s", "install-istio", "-n", "nowhere", "--yes", *where]) == 4
-        assert not (istioctl / "calls").exists()
-        args = ["--profile", "minimal", "--namespace", "shop", "--yes"]
-        assert run(["k8s", "install-istio", *args, *where]) == 0
-        shown = capfd.readouterr().out
-        assert "said: install" in shown
-        assert (istioctl / "calls").read_text().splitlines() == [
-            f"x precheck --kubeconfig {config} --context stand-in",
-            f"install --set profile=minimal -y --kubeconfig {config} --context stand-in",
-        ]
-        assert label(server, "istio-injection") == "enabled"
-        assert run(["k8s", "install-istio", "--revision", "canary", "-n", "shop", "--yes", *where]) == 0
-        assert (label(server, "istio-injection"), label(server, "istio.io/rev")) == (None, "canary")
-        (istioctl / "code").write_text("3")
-        assert run(["k8s", "install-istio", "--yes", *where]) == 4
-        assert "istioctl x precheck failed with exit code 3: said: x" in capfd.readouterr().err
-
-
-def label(server: ApiServer, name: str) -> str | None:
-    found = server.store.get("Namespace", "", "shop")
-    assert found is not None
-    value: str | None = (found["metadata"].get("labels") or {}).get(name)
-    return value
-
-
-def test_what_istioctl_would_refuse(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["k8s", "install-istio", "--profile", "large", "--dry-run"]) == 2
-    assert "no profile 'large'" in capsys.readouterr().err
-    assert run(["k8s", "install-istio", "--revision", "A B", "--dry-run"]) == 2
-    assert run(["k8s", "install-istio", "--dry-run"]) == 0
-    assert "istioctl install --set profile=default -y" in capsys.readouterr().out
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert run(["k8s", "install-istio", "--yes"]) == 2
-    assert "istioctl is not on PATH" in capsys.readouterr().err

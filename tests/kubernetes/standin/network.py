@@ -53,7 +53,9 @@ class Network:
                 pods = self.pods(service, namespace, port)
                 address = "ipv4:" + ",".join(f"{host}:{number}" for host, number in pods)
                 if injected or gateway:
-                    plan = dataclasses.replace(plan, policy="round_robin")
+                    # Warm, it takes turns exactly, as a proxy does from the first RPC on.
+                    warmup = max(1, plan.warmup)
+                    plan = dataclasses.replace(plan, policy="round_robin", warmup=warmup)
             else:
                 address = self._relay(service, namespace, port)
             target = dataclasses.replace(target, address=address)

@@ -75,5 +75,8 @@ def _show(found: Examination, as_json: bool) -> None:
         mark, style = marks[finding.ok]
         table.add_row(Text(mark, style), finding.name, Text(finding.text))
         if finding.fix:
-            table.add_row("", "", Text("\n".join((finding.fix, *finding.rules)), "yellow"))
+            table.add_row("", "", Text(finding.fix, "yellow"))
     out().print(table)
+    if rules := [rule for finding in found.findings for rule in finding.rules]:
+        # As they are, for a file: not wrapped.
+        print("\nWhat is missing, as rules of a Role:\nrules:", *rules, sep="\n")

@@ -161,11 +161,11 @@ async def _missing(
         return Finding(f"rights: {what}", True, f"all {len(requests)} are granted")
     gathered = _gathered(denied)
     listed = "; ".join(f"{', '.join(verbs)}: {', '.join(resources)}" for _, verbs, resources in gathered)
-    fix = "kubectl apply -f deploy/rbac.yaml grants what runs need. It takes:"
+    fix = "kubectl apply -f deploy/rbac.yaml grants what runs need."
     if denied[0].kind is NAMESPACE:
         fix = (
             f"Say --namespace NAME, with one that is labelled {USE}=true, or apply "
-            "deploy/rbac-own-namespaces.yaml. It takes:"
+            "deploy/rbac-own-namespaces.yaml."
         )
     return Finding(
         f"rights: {what}", False, f"missing: {listed}", fix, tuple(_rule(*rule) for rule in gathered)
