@@ -35,14 +35,13 @@ def test_a_stateful_set() -> None:
         "volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}]",
         "containers: [{name: c, image: i, volumeMounts: [{name: data, mountPath: /data}]}]",
     )
-    assert (found.kind, found.replicas, found.subdomain, found.in_order) == (
+    assert (found.kind, found.replicas, found.service_name, found.in_order) == (
         "StatefulSet",
         3,
         "db-pods",
         True,
     )
     assert [found.pod_name(n) for n in range(3)] == ["db-2", "db-3", "db-4"]
-    assert found.host_of(1) == "db-3"
     assert found.labels_of(0) == {
         "app": "db",
         "statefulset.kubernetes.io/pod-name": "db-2",
@@ -53,13 +52,22 @@ def test_a_stateful_set() -> None:
     assert not workload("StatefulSet", "podManagementPolicy: Parallel").in_order
 
 
+def test_a_stateful_set_without_its_service() -> None:
+    service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: db}\n"
+    service += "spec: {clusterIP: None, selector: {app: db}}\n"
+    assert bundle("StatefulSet", "serviceName: db", more=service).notes == ()
+    for more in ("", service.replace("clusterIP: None, ", "ports: [{port: 1}], ")):
+        (note,) = bundle("StatefulSet", "serviceName: db", more=more).notes
+        assert "'db' is no headless Service, so its pods have no DNS names" in note.message
+
+
 def test_a_replica_set_and_a_pod() -> None:
     found = workload("ReplicaSet", "replicas: 2")
     assert (found.kind, found.replicas, found.pod_name(1)) == ("ReplicaSet", 2, "db-1")
     text = "apiVersion: v1\nkind: Pod\nmetadata: {name: one, labels: {app: x}, annotations: {a: b}}\n"
-    one = load_text(text + f"spec: {{hostname: h, subdomain: s, restartPolicy: Never, {POD}}}")
+    one = load_text(text + f"spec: {{restartPolicy: Never, {POD}}}")
     (pod,) = one.deployments
-    assert (pod.kind, pod.replicas, pod.pod_name(0), pod.host_of(0)) == ("Pod", 1, "one", "h")
+    assert (pod.kind, pod.replicas, pod.pod_name(0)) == ("Pod", 1, "one")
     assert (pod.pod_labels, pod.pod_annotations, pod.ports()) == ({"app": "x"}, {"a": "b"}, {"grpc": 50051})
     assert [n.message for n in one.notes] == ["Pod one: spec.restartPolicy has no effect in the lab."]
 

@@ -73,6 +73,13 @@ def _workload(bundle: Bundle, d: Deployment, findings: Findings) -> None:
             if not bundle.held(source.kind, source.name, d.meta.namespace):
                 problem = f"there is no {source.kind} {source.name!r} for its volume {v.name!r}."
                 findings.unsupported(d.where, f"{subject}: {problem}", instead="The volume lacks its files.")
+    named = [
+        s for s in bundle.services if (s.meta.name, s.meta.namespace) == (d.service_name, d.meta.namespace)
+    ]
+    if d.service_name and not any(s.headless for s in named):
+        findings.note(
+            d.where, f"{subject}: {d.service_name!r} is no headless Service, so its pods have no DNS names."
+        )
     if not candidates(bundle, d):
         findings.note(d.where, f"{subject}: its nodeSelector matches no node of the lab, and has no effect.")
     elif d.node_name and d.node_name not in nodes(bundle):

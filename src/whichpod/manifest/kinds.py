@@ -256,9 +256,8 @@ class Deployment:
     kind: WorkloadKind = "Deployment"
     init_containers: tuple[Container, ...] = ()
     rollout: Rollout = field(default_factory=Rollout)
-    hostname: str = ""
-    subdomain: str = ""
-    """The headless Service under which a pod with a host name has a DNS name of its own."""
+    service_name: str = ""
+    """The headless Service under which a StatefulSet's pods have DNS names of their own."""
     first_ordinal: int = 0
     in_order: bool = False
     """Whether pods start and end one after the other (StatefulSet, OrderedReady)."""
@@ -292,10 +291,6 @@ class Deployment:
         yield self.pod_labels
         if self.kind == "StatefulSet":
             yield from (self.labels_of(n) for n in range(self.replicas))
-
-    def host_of(self, number: int) -> str:
-        """The first part of a pod's own DNS name, under its `subdomain`; empty without one."""
-        return self.pod_name(number) if self.kind == "StatefulSet" else self.hostname
 
     def tcp_ports(self) -> tuple[int, ...]:
         """The numbers of all container ports that speak TCP."""

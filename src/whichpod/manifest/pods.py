@@ -19,6 +19,8 @@ _IDLE = (
     "enableServiceLinks",
     "hostAliases",
     "hostUsers",
+    "hostname",
+    "subdomain",
     "imagePullSecrets",
     "os",
     "overhead",
@@ -57,9 +59,6 @@ def read_pod(pod: Fields, found: Deployment, *, always: bool = True) -> Deployme
     account = pod.text("serviceAccountName") or pod.text("serviceAccount") or "default"
     pod.silent("serviceAccount")
     check_name(pod, "serviceAccountName", account, "subdomain")
-    hostname, subdomain = pod.text("hostname"), pod.text("subdomain")
-    check_name(pod, "hostname", hostname, "label")
-    check_name(pod, "subdomain", subdomain, "label")
     found = replace(
         found,
         containers=containers,
@@ -67,8 +66,6 @@ def read_pod(pod: Fields, found: Deployment, *, always: bool = True) -> Deployme
         volumes=(*volumes, *(c for c in claims if c.name not in {v.name for v in volumes})),
         termination_grace_s=pod.whole("terminationGracePeriodSeconds", 30),
         service_account=account,
-        hostname=hostname,
-        subdomain=subdomain,
         node_name=pod.text("nodeName"),
         node_selector=labels(pod, "nodeSelector"),
     )

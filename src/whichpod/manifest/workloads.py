@@ -68,7 +68,7 @@ def read_stateful_set(top: Fields) -> Deployment:
         _of_template(top, meta, spec, "StatefulSet", claims),
         replicas=replicas,
         rollout=rollout,
-        subdomain=service,
+        service_name=service,
         first_ordinal=first,
         in_order=order == "OrderedReady",
     )

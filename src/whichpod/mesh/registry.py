@@ -30,9 +30,6 @@ class Endpoint:
     region: str = ""
     subzone: str = ""
     node: str = ""
-    hostname: str = ""
-    """The first part of its own DNS name, under `subdomain`."""
-    subdomain: str = ""
 
     @property
     def locality(self) -> Locality:
