@@ -14,7 +14,7 @@ from whichpod.cluster.loopback import LoopbackCluster
 from whichpod.cluster.protocol import Client
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Container, Where
-from whichpod.model.errors import LabError
+from whichpod.model.errors import ManifestError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 
@@ -46,7 +46,7 @@ def test_an_image_is_known_by_its_name(image: str, name: str) -> None:
 )
 def test_another_image_is_refused_with_its_place(image: str) -> None:
     with pytest.raises(
-        LabError, match=r"(?s)pods\.yaml:7: .*knows the images whichpod, envoyproxy/envoy"
+        ManifestError, match=r"(?s)pods\.yaml:7: .*knows the images whichpod, envoyproxy/envoy"
     ) as e:
         image_of(container(image))
     assert repr(image) in e.value.message

@@ -217,6 +217,6 @@ def test_init_containers_are_read_and_noted() -> None:
     found = bundle.deployments[0].init_containers
     assert [(c.name, c.restarts) for c in found] == [("wait", False), ("proxy", True)]
     assert [n.message for n in bundle.notes if "init container" in n.message] == [
-        "Deployment app: the init container wait is not run in the lab.",
-        "Deployment app: the init container proxy is not started in the lab.",
+        "Deployment app: the init container wait is left out where the lab doesn't know its image.",
+        "Deployment app: the init container proxy is left out where the lab doesn't know its image.",
     ]

@@ -20,6 +20,7 @@ COMMANDS = {
     "bench": "Load a gRPC target and report each server's share, rate, errors and latencies.",
     "claims": "Settle what is often said of gRPC load balancing: confirmed, refuted, or it depends.",
     "k8s": "Work in your own Kubernetes cluster: look, probe, watch, load, run the matrix.",
+    "lab": "Run your own YAML on this machine: pods, Services and a mesh that stay, to break things in.",
     "matrix": "Run every configuration side by side and show how each balances.",
     "probe": "Send RPCs to a gRPC target and tell which backends answered, and whether that is even.",
     "serve": "Run the echo service, which says who answered.",

@@ -25,17 +25,15 @@ from whichpod.cli.options import (
     Tolerance,
     UseTls,
     expectation_of,
-    metadata_pairs,
-    text_or_file,
     tls_of,
     with_backends,
 )
+from whichpod.cli.probe_plan import probe_plan
 from whichpod.model.errors import ExitCode, UsageError
-from whichpod.model.expectation import Expectation, expecting
+from whichpod.model.expectation import Expectation
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.report import Report
 from whichpod.model.target import Target
-from whichpod.model.units import parse_duration
 
 _EPILOG = """Examples:
 
@@ -129,27 +127,17 @@ def probe(
     json: Json = False,
 ) -> int:
     """Send RPCs to a gRPC target; tell which backends answered, whether that is even, and why not."""
-    plan = Plan(
-        requests=None if duration else max(50, 10 * clients * connections) if requests is None else requests,
-        duration_s=parse_duration(duration, "--duration") if duration else None,
-        rate=rate, clients=clients, connections=connections, concurrency=concurrency, policy=policy,
-        service_config=text_or_file(service_config, "--service-config"), stream=stream,
-        method=method.lstrip("/"), data=text_or_file(data, "--data"), identify=identify,
-        messages=1 if stream is Stream.UNARY else messages,
-        new_connection_per_request=new_connection_per_request, shared_subchannels=share_subchannels,
-        payload_size=payload_size,
-        deadline_s=parse_duration(deadline, "--deadline"), warmup=warmup,
-        metadata=metadata_pairs(metadata or []), seed=seed,
-    )  # fmt: skip
-    if duration and requests is not None:
-        raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
-    if messages < 1:
-        raise UsageError(f"--messages {messages} makes no sense.", fix="It takes a number above zero.")
     expectation = expectation_of(expect, tolerance, confidence, refused=True)
+    plan = probe_plan(
+        expectation, requests=requests, duration=duration, rate=rate, clients=clients,
+        connections=connections, concurrency=concurrency, policy=policy, service_config=service_config,
+        stream=stream, messages=messages, method=method, data=data, identify=identify,
+        new_connection_per_request=new_connection_per_request, shared_subchannels=share_subchannels,
+        payload_size=payload_size, deadline=deadline, warmup=warmup, metadata=metadata, seed=seed,
+    )  # fmt: skip
     aim, listed = _target(target, endpoints, multi_endpoint, endpoint_count)
     if listed and not plan.policy and not plan.service_config:
         plan = dataclasses.replace(plan, policy="round_robin")
-    plan = expecting(plan, expectation)
     plan.check()
     aim = dataclasses.replace(aim, tls=tls_of(tls, ca, cert, key, server_name), authority=authority)
     report = _run(with_backends(aim, backends), plan, quiet=json)

@@ -103,6 +103,10 @@ class PodInfo:
     meshed: bool = False
     node: str = ""
     zone: str = ""
+    state: str = ""
+    """`starting`, `running`, `back-off` (it ended too often), `stopped` (by SIGSTOP) or `ending`."""
+    reason: str = ""
+    """Why it isn't ready, or what was wrong last."""
 
 
 @dataclass(frozen=True, slots=True)

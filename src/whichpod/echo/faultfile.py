@@ -38,8 +38,8 @@ def read_faults(path: str, flags: Faults) -> FaultsOf:
     pods = said.pop("pods", {})
     if not isinstance(pods, dict):
         raise UsageError(f'{path}: "pods" must be an object: pod names and what holds for each.')
-    shared = _over(flags, said, path)
-    named = {name: _over(shared, own, f"{path}: pod {name}") for name, own in pods.items()}
+    shared = faults_over(flags, said, path)
+    named = {name: faults_over(shared, own, f"{path}: pod {name}") for name, own in pods.items()}
     return lambda pod: named.get(pod, shared)
 
 
@@ -67,7 +67,7 @@ def _loaded(path: str) -> dict[str, Any]:
     return said
 
 
-def _over(faults: Faults, said: Any, where: str) -> Faults:
+def faults_over(faults: Faults, said: Any, where: str) -> Faults:
     """The faults with what is said changed. Raises UsageError, naming where it was said."""
     if not isinstance(said, Mapping):
         raise UsageError(f"{where}: faults must be an object.", fix='Write {"delay": "100ms"}, for example.')

@@ -190,6 +190,18 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class Local:
+    """A program of this machine, in place of a container's image."""
+
+    command: str
+    """As a shell reads it."""
+    program: str
+    """Its first word as an absolute path."""
+    folder: str
+    """Where it runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """A container of a pod."""
 
@@ -209,6 +221,8 @@ class Container:
     pre_stop: PreStop | None = None
     restarts: bool = True
     """Whether it goes on for as long as the pod; False for an init container that runs to its end."""
+    local: Local | None = None
+    """What a lab was told to run instead of the image."""
 
 
 @dataclass(frozen=True, slots=True)

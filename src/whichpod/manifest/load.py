@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,24 @@ def load(*sources: Path | str, lenient: bool = False) -> Bundle:
     for source in sources:
         if isinstance(source, str):
             texts.append(("manifest", source))
-        elif source.is_dir() and is_kustomization(source):
+        else:
+            texts.extend(read_texts(source))
+    return _load(texts, lenient)
+
+
+def read_texts(*sources: Path) -> list[tuple[str, str]]:
+    """The name and the YAML text of each file that `load` would read. Raises UsageError as it does."""
+    texts: list[tuple[str, str]] = []
+    for source in sources:
+        if source.is_dir() and is_kustomization(source):
             texts.append((f"{source} (kustomize)", build(source)))
         else:
             texts.extend((str(path), _read(path)) for path in _files(source))
+    return texts
+
+
+def load_texts(texts: Iterable[tuple[str, str]], *, lenient: bool = False) -> Bundle:
+    """Reads YAML texts, each with the name that errors call it by, as one bundle. Raises as `load` does."""
     return _load(texts, lenient)
 
 
@@ -98,7 +112,7 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path} is not UTF-8 text.", fix="Is it a manifest?") from None
 
 
-def _load(texts: list[tuple[str, str]], lenient: bool) -> Bundle:
+def _load(texts: Iterable[tuple[str, str]], lenient: bool) -> Bundle:
     findings = Findings(lenient=lenient)
     found: dict[str, list[Any]] = {}
     documents: list[Any] = []

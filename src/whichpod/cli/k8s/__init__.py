@@ -1,13 +1,8 @@
-"""`whichpod k8s`: in the user's own cluster. Finds the command and runs it."""
+"""`whichpod k8s`: in the user's own cluster."""
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import sys
-from collections.abc import Callable
-
-from whichpod.model.errors import ExitCode
+from whichpod.cli.group import Group
 
 COMMANDS = {
     "doctor": "Look at the cluster: access, versions, missing rights, mesh, and what will be skipped.",
@@ -22,19 +17,11 @@ COMMANDS = {
     "down": "Remove what runs left in the cluster.",
 }
 
-_HELP = """\
-Usage: whichpod k8s COMMAND [OPTIONS]
-
+_ABOUT = """\
 In your own cluster, by your kubeconfig. What a run makes carries its labels, lives
 in a namespace of its own, and is removed at the end.
-
-Commands:
-{commands}
-
-Options:
-  --help  Show this, or a command's options: whichpod k8s COMMAND --help
-
-Examples:
+"""
+_EXAMPLES = """\
   whichpod k8s doctor
   whichpod matrix --cluster kubernetes --image registry.example/whichpod:1
   whichpod k8s probe echo -n shop --expect even
@@ -42,22 +29,4 @@ Examples:
   whichpod k8s bench echo -n shop --workers 4 --duration 30s
 """
 
-
-def main(argv: list[str]) -> int:
-    """Runs a command of the group and returns its exit code."""
-    if not argv or argv[0] in ("--help", "-h", "help"):
-        if len(argv) > 1 and argv[1] in COMMANDS:
-            return main([argv[1], "--help"])
-        width = max(map(len, COMMANDS)) + 2
-        print(_HELP.format(commands="\n".join(f"  {c:<{width}}{t}" for c, t in COMMANDS.items())), end="")
-        return ExitCode.OK if argv else ExitCode.USAGE
-    if argv[0] not in COMMANDS:
-        near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        print(
-            f"whichpod: there is no command 'k8s {argv[0]}'.\n{hint}See: whichpod k8s --help", file=sys.stderr
-        )
-        return ExitCode.USAGE
-    module = importlib.import_module(f"whichpod.cli.k8s.{argv[0].replace('-', '_')}")
-    entry: Callable[[list[str]], int] = module.main
-    return entry(argv[1:])
+main = Group("k8s", _ABOUT, COMMANDS, _EXAMPLES).main

@@ -27,7 +27,6 @@ from whichpod.cli.clusters import CLUSTERS, Access, opened_kubernetes
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.k8s.options import Context, Image, Keep, Kubeconfig, PullPolicy, ReadyTimeout
 from whichpod.cli.k8s.probe import FromNamespace, ServiceNamespace, ServicePort, WhichMesh, mesh_of
-from whichpod.cli.k8s.saying import saying
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import (
     Authority,
@@ -43,6 +42,7 @@ from whichpod.cli.options import (
     expectation_of,
     with_backends,
 )
+from whichpod.cli.saying import saying
 from whichpod.model.errors import UsageError
 from whichpod.model.target import Target, Tls
 from whichpod.model.threshold import parse_threshold

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.k8s.options import Context, Kubeconfig, Namespace
-from whichpod.cli.k8s.saying import saying
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
+from whichpod.cli.saying import saying
 from whichpod.model.errors import ExitCode
 
 if TYPE_CHECKING:

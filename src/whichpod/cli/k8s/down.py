@@ -10,9 +10,9 @@ import typer
 
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.k8s.options import Context, Kubeconfig
-from whichpod.cli.k8s.saying import saying
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
+from whichpod.cli.saying import saying
 from whichpod.model.errors import ExitCode, UsageError
 from whichpod.model.units import parse_duration
 

@@ -12,9 +12,9 @@ from whichpod.cli.clusters import CLUSTERS, Access, opened_kubernetes
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.k8s.options import Context, Image, Keep, Kubeconfig, PullPolicy, ReadyTimeout
 from whichpod.cli.k8s.probe import FromNamespace, ServiceNamespace, ServicePort
-from whichpod.cli.k8s.saying import saying
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Identify, Json, text_or_file
+from whichpod.cli.saying import saying
 from whichpod.model.errors import ExitCode, WhichpodError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report

@@ -11,7 +11,6 @@ import typer
 from whichpod.cli.clusters import CLUSTERS, Access, opened_kubernetes
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.k8s.options import Context, Image, Keep, Kubeconfig, PullPolicy, ReadyTimeout
-from whichpod.cli.k8s.saying import saying
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import (
     Authority,
@@ -25,13 +24,12 @@ from whichpod.cli.options import (
     Tolerance,
     UseTls,
     expectation_of,
-    metadata_pairs,
-    text_or_file,
     with_backends,
 )
+from whichpod.cli.probe_plan import probe_plan
+from whichpod.cli.saying import saying
 from whichpod.model.errors import UsageError
-from whichpod.model.expectation import expecting
-from whichpod.model.plan import Plan, Stream
+from whichpod.model.plan import Stream
 from whichpod.model.target import Target, Tls
 from whichpod.model.units import parse_duration
 
@@ -119,21 +117,14 @@ def probe(
     """Probe a Service from a Job in the cluster, inside the mesh where there is one."""
     from whichpod.cli.probe import finish
 
-    plan = Plan(
-        requests=None if duration else max(50, 10 * clients * connections) if requests is None else requests,
-        duration_s=parse_duration(duration, "--duration") if duration else None,
-        rate=rate, clients=clients, connections=connections, concurrency=concurrency, policy=policy,
-        service_config=text_or_file(service_config, "--service-config"), stream=stream,
-        method=method.lstrip("/"), data=text_or_file(data, "--data"), identify=identify,
-        messages=1 if stream is Stream.UNARY else messages, payload_size=payload_size,
-        deadline_s=parse_duration(deadline, "--deadline"), warmup=warmup,
-        metadata=metadata_pairs(metadata or []), seed=seed,
-    )  # fmt: skip
-    if duration and requests is not None:
-        raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
-    place = mesh_of(mesh)
     expectation = expectation_of(expect, tolerance, confidence, refused=True)
-    plan = expecting(plan, expectation)
+    plan = probe_plan(
+        expectation, requests=requests, duration=duration, rate=rate, clients=clients,
+        connections=connections, concurrency=concurrency, policy=policy, service_config=service_config,
+        stream=stream, messages=messages, method=method, data=data, identify=identify,
+        payload_size=payload_size, deadline=deadline, warmup=warmup, metadata=metadata, seed=seed,
+    )  # fmt: skip
+    place = mesh_of(mesh)
     plan.check()
     target = with_backends(Target(service, tls=Tls() if tls else None, authority=authority), backends)
     access = Access(kubeconfig, context, from_namespace, image, pull_policy, keep)

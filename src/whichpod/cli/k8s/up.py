@@ -19,9 +19,9 @@ from whichpod.cli.k8s.options import (
     PullPolicy,
     ReadyTimeout,
 )
-from whichpod.cli.k8s.saying import saying
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
+from whichpod.cli.saying import saying
 from whichpod.model.errors import ClusterError, ExitCode, UsageError
 from whichpod.model.units import parse_duration
 

@@ -25,14 +25,19 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def environment(
-    declared: Iterable[EnvVar], field: Callable[[str], str], given: Mapping[str, str]
+    declared: Iterable[EnvVar],
+    field: Callable[[str], str],
+    given: Mapping[str, str],
+    *,
+    known: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The values of a container's variables, in order: each may refer to those before it.
 
     `field` resolves a fieldRef's path. A variable that is in `given` takes its value from there: what
-    a manifest says of the cluster it runs in, the cluster knows better.
+    a manifest says of the cluster it runs in, the cluster knows better. `known` are those that are there
+    without being declared.
     """
-    values: dict[str, str] = {}
+    values = dict(known or {})
     for variable in declared:
         if variable.name in given:
             values[variable.name] = given[variable.name]

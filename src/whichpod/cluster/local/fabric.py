@@ -49,6 +49,8 @@ class Fabric(Protocol):
     """HOST:PORT of the cluster's DNS, as pods reach it; once started."""
     host_ip: str
     """What is said to be every node's address."""
+    any_meshed: bool
+    """Whether pods of all images can have a sidecar, not only whichpod's."""
 
     # Pods
 

@@ -1,67 +1,47 @@
-"""Starts the containers of pods and tells when they are ready."""
+"""What a kubelet does to single containers: starts them, probes them, runs commands in them."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import itertools
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from whichpod.cluster.local import readiness
+from whichpod.cluster.local import listening, readiness
 from whichpod.cluster.local.expand import environment, expand
 from whichpod.cluster.local.fabric import Fabric
 from whichpod.cluster.local.files import Files
 from whichpod.cluster.local.images import image_of
-from whichpod.cluster.local.images.base import Context
+from whichpod.cluster.local.images.base import Context, base_environment, localise
 from whichpod.cluster.local.pods import Pod
+from whichpod.cluster.local.programs import service_variables
 from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.manifest.bundle import Bundle
-from whichpod.manifest.kinds import Container
-from whichpod.model.errors import LabError
-
-_ASSUMED_READY_S = 2.0
+from whichpod.manifest.kinds import Container, ExecCheck
 
 
 @dataclass(frozen=True, slots=True)
 class Kubelet:
-    """Starts pods and tells when they are ready."""
+    """Does to containers what is asked for, once."""
 
     supervisor: Supervisor
     fabric: Fabric
     timeout_s: float
     """How long a pod may take to get ready."""
-
-    async def run(self, pod: Pod, bundle: Bundle) -> None:
-        """Starts a pod's sidecar and containers and waits until they are ready.
-
-        Raises LabError when one ends, or is not ready in time, with what it wrote last.
-        """
-        await self.fabric.attach(pod)
-        for container in pod.deployment.containers:
-            self.start(pod, container, bundle)
-        await self.until_ready(pod)
-        await self.fabric.joined(pod)
-
-    async def until_ready(self, pod: Pod) -> None:
-        """Waits for a pod's containers. Raises LabError as `run` does."""
-        for container in pod.deployment.containers:
-            await self._ready(pod, container, pod.processes[container.name])
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def start(self, pod: Pod, container: Container, bundle: Bundle) -> Process:
-        """Starts a container, or starts it anew."""
+        """Starts a container, or starts it anew. Raises ManifestError for files that aren't there."""
         image = image_of(container)
-        dns_host, _, dns_port = self.fabric.dns.rpartition(":")
-        given = {"CLUSTER_DNS": self.fabric.dns, "CLUSTER_DNS_HOST": dns_host, "CLUSTER_DNS_PORT": dns_port}
-
-        def field(path: str) -> str:
-            return pod.field(path, self.fabric.host_ip)
-
-        env = environment(container.env, field, given)
-        files = Files(self.folder(pod, container), image.own, container)
-        files.mount(bundle, pod.deployment, container, field)
-        process = pod.processes[container.name] = image.launch(
+        env, files = self.variables(pod, container, bundle), self._files(pod, container)
+        files.mount(bundle, pod.deployment, container, lambda path: pod.field(path, self.fabric.host_ip))
+        process = image.launch(
             Context(
                 supervisor=self.supervisor,
                 pod=pod.name,
+                slug=pod.slug,
                 container=container,
                 address=pod.place.app_address,
                 env=env,
@@ -69,52 +49,88 @@ class Kubelet:
                 args=tuple(expand(word, env) for word in container.args),
                 files=files,
                 dns=self.fabric.dns,
-                alone=len(pod.deployment.containers) == 1,
-                life=pod.restarts,
+                alone=len(pod.deployment.containers) + len(pod.init_containers) == 1,
+                life=sum(name == container.name for name, _ in pod.history),
                 standing=self.fabric.standing(pod),
             )
         )
-        pod.history.append(process)
+        pod.processes[container.name] = process
+        pod.history.append((container.name, process))
         return process
+
+    def variables(self, pod: Pod, container: Container, bundle: Bundle) -> dict[str, str]:
+        """A container's environment, as its manifest and the cluster have it."""
+        host, _, port = self.fabric.dns.rpartition(":")
+        given = {"CLUSTER_DNS": self.fabric.dns, "CLUSTER_DNS_HOST": host, "CLUSTER_DNS_PORT": port}
+        known: dict[str, str] = {}
+        if image_of(container).dials:
+            # kubernetes.io, Discovering services: those of the pod's namespace that have a ClusterIP.
+            for service in bundle.services:
+                own = service.meta.namespace == pod.deployment.meta.namespace
+                if own and service.ports and not service.headless:
+                    known |= service_variables(service, self.fabric.cluster_ip(service))
+        return environment(
+            container.env, lambda path: pod.field(path, self.fabric.host_ip), given, known=known
+        )
+
+    def _files(self, pod: Pod, container: Container) -> Files:
+        return Files(self.folder(pod, container), image_of(container).own, container)
 
     def folder(self, pod: Pod, container: Container) -> Path:
         """Where a container's files lie."""
-        return self.supervisor.folder / "pods" / pod.name / container.name
+        return self.supervisor.folder / "pods" / pod.slug / container.name
 
-    async def _ready(self, pod: Pod, container: Container, process: Process) -> None:
-        ports, probe = pod.deployment.ports(), container.readiness
-        if probe:
-            await self._until(pod, process, probe.check, ports, probe.timeout_s)
-            return
-        for check in readiness.assumed(container):
-            await self._until(pod, process, check, ports, 1, limit_s=_ASSUMED_READY_S)
-
-    async def _until(
-        self,
-        pod: Pod,
-        process: Process,
-        check: readiness.Check,
-        ports: dict[str, int],
-        timeout_s: float,
-        limit_s: float | None = None,
+    async def attempt(
+        self, pod: Pod, container: Container, check: readiness.Check, bundle: Bundle, timeout_s: float
     ) -> None:
-        """Repeats a check until it succeeds; with `limit_s`, goes on all the same after so many seconds."""
-        deadline = asyncio.get_running_loop().time() + (limit_s or self.timeout_s)
-        last = ""
-        async for _ in readiness.attempts(deadline):
-            if process.exited.done():
-                raise LabError(
-                    f"The {process.title} {process.how_it_ended()} before it was ready.{process.wrote()}"
-                )
-            try:
-                await readiness.attempt(check, pod.place.dialled, ports, timeout_s, self.fabric.connect)
-            except readiness.NotReadyError as e:
-                last = str(e)
-            else:
-                return
-        if limit_s is None:
-            raise LabError(
-                f"The {process.title} was not ready within {self.timeout_s:g} s: it was asked for "
-                f"{readiness.describe(check)}: {last}.{process.wrote()}",
-                fix="Is that the port that it listens on? --ready-timeout gives it more time.",
-            )
+        """One attempt of a probe. Raises NotReadyError."""
+        if not isinstance(check, ExecCheck):
+            ports = pod.deployment.ports()
+            await readiness.attempt(check, pod.place.dialled, ports, timeout_s, self.fabric.connect)
+            return
+        code, said = await self.command(pod, container, check.command, bundle, timeout_s)
+        if code is None:
+            raise readiness.NotReadyError(f"no answer within {timeout_s:g} s")
+        if code:
+            raise readiness.NotReadyError(f"it exited with status {code}" + (f": {said}" if said else ""))
+
+    async def command(
+        self, pod: Pod, container: Container, argv: Sequence[str], bundle: Bundle, timeout_s: float
+    ) -> tuple[int | None, str]:
+        """Runs a command of a probe or a hook in the pod's network; returns its exit status, None where it
+        did not end in time, and what it wrote last.
+
+        Its program is looked for on this machine: by its path, then by its name.
+        """
+        # With a slash in it, `which` looks for that very file.
+        program = shutil.which(argv[0]) or shutil.which(Path(argv[0]).name)
+        if not program:
+            return 127, f"there is no program {argv[0]!r} on this machine"
+        env, files = self.variables(pod, container, bundle), self._files(pod, container)
+        words = [localise(files.rewrite(expand(w, env)), pod.place.app_address) for w in argv[1:]]
+        process = self.supervisor.exec(
+            f"{pod.slug}.{container.name}.command-{next(self._numbers)}",
+            [program, *words],
+            title=f"command {argv[0]} of pod {pod.name}",
+            env={**base_environment(files.root), **env},
+            cwd=files.root,
+            network=self.fabric.standing(pod).network,
+        )
+        try:
+            await asyncio.wait({process.exited}, timeout=timeout_s)
+            code = process.exited.result() if process.exited.done() else None
+            return code, process.last_lines(1)
+        finally:
+            process.signal(9, all_of_it=True)
+            process.log.unlink(missing_ok=True)
+
+    def hint(self, pod: Pod, container: Container) -> str:
+        """What may keep a program of the user's from being reached; empty where nothing is known to."""
+        process, own = pod.processes.get(container.name), pod.place.app_address
+        if not (container.local and own and process and process.pid):
+            return ""
+        heard = "" if process.exited.done() else ", ".join(listening.addresses(process.pid))
+        return (
+            f"It listens on {heard or 'no port'}. All pods of a loopback lab share the machine's network, so "
+            f"a program has to listen on its pod's address, here {own}: $POD_IP, or {{ip}} in --run."
+        )

@@ -5,29 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from whichpod.cluster.local import binaries
-from whichpod.cluster.local.bench import run_bench
-from whichpod.cluster.local.client import run_client
+from whichpod.cluster.local.clients import Clients
+from whichpod.cluster.local.controllers import Controllers
+from whichpod.cluster.local.events import Events
 from whichpod.cluster.local.fabric import Fabric
-from whichpod.cluster.local.images import WHICHPOD, image_of
+from whichpod.cluster.local.images import image_of
 from whichpod.cluster.local.kubelet import Kubelet
-from whichpod.cluster.local.pods import Pod
-from whichpod.cluster.local.supervisor import Supervisor
+from whichpod.cluster.local.pods import check_images
+from whichpod.cluster.local.programs import Command
+from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.local.tasks import together, unless
-from whichpod.cluster.local.usage import Watched
 from whichpod.cluster.local.workloads import Workloads
-from whichpod.cluster.protocol import Client, LabEvent, LoadRun, PodInfo, Via, dialled
+from whichpod.cluster.protocol import Client, LoadRun, PodInfo, Via
+from whichpod.echo.faultfile import faults_over
+from whichpod.echo.faults import Faults
 from whichpod.load.progress import LoadProgress
 from whichpod.manifest.bundle import Bundle
 from whichpod.mesh.registry import Registry
 from whichpod.model.errors import LabError, UsageError, WhichpodError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
-from whichpod.model.target import Target
-from whichpod.model.usage import Role
 from whichpod.probe.run import Progress
 
 
@@ -56,11 +56,16 @@ class LocalLab:
             settle=self._settle,
             say=self._say,
         )
+        self._controllers = Controllers(self._workloads)
         self._workloads.plan()
-        self._clients = 0
+        self._clients = Clients(
+            supervisor, fabric, self._workloads, self.registry, self._settle, self.environment
+        )
         self._known_registry: Registry | None = None
         self._push_due = False
         self._up = False
+        self.control_plane_up = self.dns_up = True
+        """Whether they were left to run."""
 
     # Lab
 
@@ -75,16 +80,31 @@ class LocalLab:
         return tuple(p.info() for p in sorted(self._workloads.pods, key=lambda p: p.name))
 
     @property
-    def events(self) -> Sequence[LabEvent]:
+    def events(self) -> Events:
         """What has happened so far."""
         return self._workloads.events
+
+    @property
+    def fabric(self) -> Fabric:
+        """What it stands on."""
+        return self._fabric
+
+    @property
+    def broken(self) -> asyncio.Future[None]:
+        """Fails with a LabError when the lab's processes are lost."""
+        return self._supervisor.broken
+
+    @property
+    def workloads(self) -> Workloads:
+        """Its pods, as they are run."""
+        return self._workloads
 
     async def probe(
         self, client: Client, plan: Plan, *, progress: Callable[[Progress], None] | None = None
     ) -> Report:
         """Runs a client forked from the lab's zygote; see the protocol."""
         client.check()
-        return await unless(self._supervisor.broken, self._probe(client, plan, progress))
+        return await unless(self._supervisor.broken, self._clients.probe(client, plan, progress))
 
     async def bench(
         self, client: Client, plan: Plan, *, progress: Callable[[LoadProgress], None] | None = None
@@ -93,7 +113,7 @@ class LocalLab:
         client.check()
         if client.via is Via.XDS:
             raise UsageError("The load engine does not speak xDS.", fix="Use a client via dns or endpoints.")
-        return await unless(self._supervisor.broken, self._bench(client, plan, progress))
+        return await unless(self._supervisor.broken, self._clients.bench(client, plan, progress))
 
     def environment(self) -> dict[str, str]:
         """The cluster's name, the versions of the proxies in play, and what stands in for what."""
@@ -108,32 +128,33 @@ class LocalLab:
 
     async def apply(self, bundle: Bundle) -> None:
         """Other manifests hold; see the protocol."""
+        check_images(bundle, any_meshed=self._fabric.any_meshed)
         try:
-            self._fabric.push(Registry(bundle, self._registry().endpoints, mutual_tls=True))
+            self._fabric.push(Registry(bundle, self.registry().endpoints, mutual_tls=True))
         except WhichpodError:
             self._push()  # as it was
             raise
         self._happened("apply", "manifests")
-        await self._guarded(self._workloads.apply(bundle))
+        await self._guarded(self._controllers.apply(bundle))
         await self._settle()
 
     async def scale(self, deployment: str, replicas: int) -> None:
         """Another number of pods; see the protocol."""
         found = self.bundle.deployment(deployment)
         self._happened("scale", found.meta.name, f"{len(self._workloads.of(found))} to {replicas}")
-        await self._guarded(self._workloads.scale(found, replicas))
+        await self._guarded(self._controllers.scale(found, replicas))
 
     async def restart(self, deployment: str) -> None:
         """A rolling restart; see the protocol."""
         found = self.bundle.deployment(deployment)
         self._happened("restart", found.meta.name)
-        await self._guarded(self._workloads.restart(found))
+        await self._guarded(self._controllers.restart(found))
 
     async def delete(self, pod: str) -> None:
         """Ends a pod in order; see the protocol."""
         found = self._workloads.find(pod)
         self._happened("delete", pod)
-        await self._guarded(self._workloads.delete(found))
+        await self._guarded(self._controllers.delete(found))
 
     async def kill(self, pod: str, signal: int) -> None:
         """Sends a signal to a pod's processes. Raises LabError where there is no such pod."""
@@ -149,17 +170,21 @@ class LocalLab:
                 f"The pod {pod} runs no echo server, which could be told to be slow or to fail.",
                 fix="Give its clients an Istio VirtualService with a fault instead.",
             )
+        if faults:
+            faults_over(Faults(), faults, f"The faults of {pod}")
         self._happened("fault" if faults else "well", pod, json.dumps(dict(faults)) if faults else "")
         self._workloads.fault(found, faults)
 
     async def control_plane(self, *, up: bool) -> None:
         """Stops the control plane, or starts it again."""
         self._happened("start" if up else "stop", "control plane")
+        self.control_plane_up = up
         await (self._fabric.start_control_plane() if up else self._fabric.stop_control_plane())
 
     async def dns(self, *, up: bool) -> None:
         """Stops the cluster's DNS, or starts it again."""
         self._happened("start" if up else "stop", "DNS")
+        self.dns_up = up
         await (self._fabric.start_dns() if up else self._fabric.stop_dns())
 
     async def sidecar(self, owner: str, path: str) -> bytes:
@@ -172,13 +197,21 @@ class LocalLab:
         """What a pod's containers have written, those of earlier lives first."""
         return self._workloads.logs(self._workloads.find(pod))
 
+    async def exec(self, command: Command, *, pod: str = "", meshed: bool = False) -> Process:
+        """Runs a program of this machine where a pod or a client stands: see Clients.exec."""
+        return await self._clients.exec(command, pod=pod, meshed=meshed)
+
+    async def forward(self, name: str, port: int) -> str:
+        """Relays a port of 127.0.0.1 to a Service's port, as kubectl does: see Clients.forward."""
+        return await self._clients.forward(name, port)
+
     async def settled(self) -> None:
         """Waits until pods that were told to end are gone and all proxies have what was pushed."""
         await self._guarded(self._workloads.settled())
         await self._settle()
 
     def _happened(self, kind: str, what: str, detail: str = "") -> None:
-        self._workloads.events.append(LabEvent.now(kind, what, detail))
+        self._workloads.events.add(kind, what, detail)
 
     async def _guarded(self, job: Any) -> None:
         await unless(self._supervisor.broken, job)
@@ -209,108 +242,10 @@ class LocalLab:
         finally:
             await self._fabric.stop()
 
-    # A client
-
-    async def _probe(self, client: Client, plan: Plan, progress: Callable[[Progress], None] | None) -> Report:
-        target = await self._made_ready(client)
-        standing = self._fabric.client(client)
-        report = await run_client(self._supervisor, self._client_name(), target, plan, standing, progress)
-        self._fabric.check()
-        report.environment |= self.environment()
-        return report
-
-    async def _bench(
-        self, client: Client, plan: Plan, progress: Callable[[LoadProgress], None] | None
-    ) -> LoadRun:
-        target = await self._made_ready(client)
-        if client.via is Via.DNS:
-            # The engine dials what the name stands for, and the name is what proxies route by.
-            target = replace(target, authority=target.address.rpartition("/")[2])
-        standing = self._fabric.client(client)
-        run = await run_bench(
-            self._supervisor, self._client_name(), target, plan, standing, self._watched(), progress
-        )
-        self._fabric.check()
-        run.report.environment |= self.environment()
-        return run
-
-    async def _made_ready(self, client: Client) -> Target:
-        if await self._fabric.provide(client):
-            await self._settle()
-        known = self._known(client)
-        return Target(await self._address(client), known=known, known_by="lab" if known else None)
-
-    def _client_name(self) -> str:
-        self._clients += 1
-        return f"client-{self._clients}"
-
-    def _watched(self) -> list[Watched]:
-        """The processes whose CPU time is told of a load run."""
-        pods = [
-            Watched(
-                process.title, Role.SERVER if image_of(container) is WHICHPOD else Role.PROXY, process.pid
-            )
-            for pod in self._workloads.pods
-            for container in pod.deployment.containers
-            if not (process := pod.processes[container.name]).exited.done()
-        ]
-        proxies = [
-            Watched(p.title, Role.STAND_IN if stands_in else Role.PROXY, p.pid)
-            for p, stands_in in self._fabric.proxies
-        ]
-        return [*pods, *proxies]
-
-    async def _address(self, client: Client) -> str:
-        if client.via in (Via.ENDPOINTS, Via.POD):
-            pods = [p for p in self._of(client.deployment) if p.ready]
-            if not pods:
-                raise LabError(f"No pod of the Deployment {client.deployment} is ready.")
-            if client.via is Via.POD:
-                return f"{pods[0].ip}:{client.port}"
-            return "ipv4:" + ",".join(f"{p.ip}:{client.port}" for p in pods)
-        service = dialled(self.bundle, client)
-        if client.via is Via.XDS:
-            return f"xds:///{service.host}:{client.port}"
-        if client.via is Via.PORT_FORWARD:
-            return await self.forward(client.service, client.port, client=True)
-        return f"{self._fabric.uri(client, service)}:{client.port}"
-
-    async def forward(self, name: str, port: int, *, client: bool = False) -> str:
-        """Relays a port of 127.0.0.1 to a Service's port, as kubectl does: to the first ready pod's own port.
-        `client`: where one of the lab's clients reaches it.
-
-        Returns HOST:PORT. Raises LabError, UsageError.
-        """
-        service = self.bundle.service(name)
-        found = service.find_port(port)
-        behind = self._registry().behind(service, found) if found else ()
-        if not behind:
-            raise LabError(
-                f"No pod of the Service {service.meta.name} is ready, so none can be forwarded to."
-            )
-        endpoint, number = behind[0]
-        pod = next(p for p in self._workloads.pods if p.ip == endpoint.address)
-        return await self._fabric.forward(pod, number, client=client)
-
-    def _known(self, client: Client) -> tuple[str, ...]:
-        """The pods that should answer: those that are ready and can say who they are."""
-        if client.deployment and not client.backends:
-            pods = self._of(client.deployment)
-        else:
-            service = self.bundle.service(client.backends or client.service)
-            pods = [
-                p
-                for p in self._workloads.pods
-                if service.selects(p.deployment.meta.namespace, p.deployment.pod_labels)
-            ]
-        return tuple(p.name for p in pods if p.ready and p.echo)
-
-    def _of(self, deployment: str) -> list[Pod]:
-        return self._workloads.of(self.bundle.deployment(deployment))
-
     # What is known where
 
-    def _registry(self) -> Registry:
+    def registry(self) -> Registry:
+        """The manifests, and the pods behind their Services."""
         if self._known_registry is None:
             endpoints = tuple(p.endpoint() for p in self._workloads.pods)
             self._known_registry = Registry(self.bundle, endpoints, mutual_tls=True)
@@ -326,7 +261,7 @@ class LocalLab:
 
     def _push(self) -> None:
         self._push_due = False
-        self._fabric.push(self._registry())
+        self._fabric.push(self.registry())
 
     async def _settle(self) -> None:
         self._push()

@@ -6,20 +6,19 @@ import re
 import time
 import uuid
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from whichpod.cluster.local.fabric import Place
-from whichpod.cluster.local.images import WHICHPOD, image_of
+from whichpod.cluster.local.images import WHICHPOD, image_of, known
 from whichpod.cluster.local.supervisor import Process
 from whichpod.cluster.protocol import PodInfo
 from whichpod.manifest.bundle import Bundle
-from whichpod.manifest.kinds import Deployment
-from whichpod.manifest.placement import locality
+from whichpod.manifest.kinds import Container, Deployment
+from whichpod.manifest.placement import Locality
 from whichpod.mesh.registry import Endpoint
-from whichpod.model.errors import LabError
+from whichpod.model.errors import LabError, UsageError
 
-ZONE_LABEL = "topology.kubernetes.io/zone"
-NODES = ("node-a", "node-b", "node-c")
-"""Nodes that pods are said to run on, in turn."""
+State = Literal["starting", "running", "back-off", "ending"]
 _LABEL = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
@@ -31,15 +30,28 @@ class Pod:
     deployment: Deployment
     number: int
     """Its number in the lab, from 0; never given twice."""
+    ordinal: int
+    """Its number in its workload, from 0. One that takes another's place in a StatefulSet has the same."""
     place: Place
     node: str
+    locality: Locality
+    """Where it is, by its labels or its node's."""
     meshed: bool
     """Whether it has a sidecar."""
+    slug: str
+    """Its name, told from that of a pod that had the same before it."""
     processes: dict[str, Process] = field(default_factory=dict)
-    """By the name of the container."""
-    history: list[Process] = field(default_factory=list)
-    """All that it ever had, oldest first."""
+    """The last of each container, by its name."""
+    history: list[tuple[str, Process]] = field(default_factory=list)
+    """All that it ever had, with the container's name, oldest first."""
     ready: bool = False
+    state: State = "starting"
+    reason: str = ""
+    """Why it isn't ready, or what was wrong last."""
+    stopped: bool = False
+    """Whether its processes were stopped, by SIGSTOP."""
+    faults: dict[str, Any] = field(default_factory=dict)
+    """What it was told to do wrong."""
     ending: bool = False
     """Whether it was told to end: it is no endpoint any more."""
     restarts: int = 0
@@ -52,14 +64,34 @@ class Pod:
         return self.place.ip
 
     @property
+    def zone(self) -> str:
+        """Its zone; empty where unknown."""
+        return self.locality.zone
+
+    @property
+    def init_containers(self) -> tuple[Container, ...]:
+        """Those init containers that the lab can run: the others are left out."""
+        return tuple(filter(known, self.deployment.init_containers))
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """Those that go on for as long as the pod."""
+        return (*(c for c in self.init_containers if c.restarts), *self.deployment.containers)
+
+    @property
+    def running(self) -> list[Process]:
+        """The processes that haven't ended."""
+        return [p for p in self.processes.values() if not p.exited.done()]
+
+    @property
+    def where(self) -> str:
+        """Its state in a word for people, by what was done to it too."""
+        return "stopped" if self.stopped and not self.ending else self.state
+
+    @property
     def echo(self) -> bool:
         """Whether it has an echo server, which says who it is."""
         return any(image_of(c) is WHICHPOD for c in self.deployment.containers)
-
-    @property
-    def zone(self) -> str:
-        """The zone that its labels name."""
-        return self.deployment.pod_labels.get(ZONE_LABEL, "")
 
     @property
     def title(self) -> str:
@@ -74,19 +106,18 @@ class Pod:
     def endpoint(self) -> Endpoint:
         """What the control plane and DNS know of it."""
         d = self.deployment
-        place = locality(d.pod_labels)
         return Endpoint(
             self.name,
             self.ip,
-            d.pod_labels,
+            d.labels_of(self.ordinal),
             d.ports(),
             d.meta.namespace,
             self.zone,
             ready=self.ready,
             meshed=self.meshed,
             service_account=d.service_account,
-            region=place.region,
-            subzone=place.subzone,
+            region=self.locality.region,
+            subzone=self.locality.subzone,
             node=self.node,
         )
 
@@ -98,18 +129,28 @@ class Pod:
             self.ip,
             d.meta.name,
             d.meta.namespace,
-            dict(d.pod_labels),
+            d.labels_of(self.ordinal),
             self.ready,
             ending=self.ending,
             restarts=self.restarts,
             meshed=self.meshed,
             node=self.node,
             zone=self.zone,
+            state=self.where,
+            reason="" if self.ready else self.reason,
         )
+
+    def find(self, container: str) -> Container:
+        """The container of that name; the first where it is empty. Raises UsageError."""
+        for c in self.containers:
+            if container in ("", c.name):
+                return c
+        names = ", ".join(c.name for c in self.containers)
+        raise UsageError(f"The pod {self.name} has no container {container!r}.", fix=f"It has {names}.")
 
     def field(self, path: str, host_ip: str) -> str:
         """The value of a fieldRef. Labels and annotations that aren't there are empty."""
-        meta, labels = self.deployment.meta, self.deployment.pod_labels
+        meta, labels = self.deployment.meta, self.deployment.labels_of(self.ordinal)
         keyed = _LABEL.fullmatch(path)
         if keyed:
             source = labels if keyed[1] == "labels" else self.deployment.pod_annotations
@@ -131,15 +172,15 @@ class Pod:
 
 
 def check_images(bundle: Bundle, *, any_meshed: bool) -> None:
-    """Raises LabError for containers that the lab can't run; `any_meshed`: whether all images can have a
+    """Raises ManifestError for containers that the lab can't run; `any_meshed`: whether all images can have a
     sidecar, not only whichpod's."""
     for deployment in bundle.deployments:
         meshed = bundle.injected(deployment)
-        for container in deployment.containers:
+        for container in (*filter(known, deployment.init_containers), *deployment.containers):
             image = image_of(container)
-            if meshed and image is not WHICHPOD and not any_meshed:
-                raise LabError(
-                    f"{container.where}: the container {container.name} ({image.name}) is to have a "
-                    "sidecar; in a loopback lab only pods of the image whichpod can have one.",
-                    fix='Label the pods sidecar.istio.io/inject: "false".',
+            if meshed and image is not WHICHPOD and not any_meshed and container.restarts:
+                raise container.where.error(
+                    f"the container {container.name} ({image.name}) is to have a sidecar; in a loopback lab "
+                    "only pods of the image whichpod can have one.",
+                    fix='Use --cluster netns, or label the pods sidecar.istio.io/inject: "false".',
                 )

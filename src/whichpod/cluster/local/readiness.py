@@ -33,7 +33,7 @@ async def attempts(deadline: float) -> AsyncIterator[None]:
 
 
 async def attempt(
-    check: Check,
+    check: GrpcCheck | TcpCheck | HttpCheck,
     host: str,
     ports: Mapping[str, int],
     timeout_s: float,
@@ -49,8 +49,6 @@ async def attempt(
                     await _tcp(connect, host, _number(check.port, ports))
                 case HttpCheck():
                     await _http(connect, host, _number(check.port, ports), check)
-                case ExecCheck():
-                    raise NotReadyError("a command can't be run inside of a pod here")
     except TimeoutError:
         raise NotReadyError(f"no answer within {timeout_s:g} s") from None
     except OSError as e:

@@ -19,12 +19,16 @@ class Relay:
         self._onward = onward
         self._server = StreamServer(self._serve)
 
-    async def start(self, bind: Bind = bound) -> str:
-        """Listens on a free port of 127.0.0.1, as kubectl does; returns HOST:PORT. Raises LabError."""
+    async def start(self, bind: Bind = bound, *, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Listens, on a free port of 127.0.0.1 where nothing else is said; returns HOST:PORT.
+
+        Raises LabError.
+        """
         try:
-            host, port = await self._server.start("127.0.0.1", bind=bind)
+            host, port = await self._server.start(host, port, bind)
         except OSError as e:
-            raise LabError(f"The port-forward can't listen on 127.0.0.1: {e.strerror}.") from None
+            at = f"{host}:{port}" if port else host
+            raise LabError(f"The port-forward can't listen on {at}: {e.strerror}.") from None
         return f"{host}:{port}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

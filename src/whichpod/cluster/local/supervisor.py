@@ -38,6 +38,8 @@ class Process:
         self.log = log
         self.pid = 0
         """0 until it has started."""
+        self.begun = asyncio.Event()
+        """Set once it has started."""
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """The exit status, negative for a signal. Cancelled when the lab ends first."""
         self.on_line: Callable[[str], None] | None = None
@@ -77,6 +79,7 @@ class Process:
         """Takes an event about this process."""
         if event["event"] == "started":
             self.pid = event["pid"]
+            self.begun.set()
         elif event["event"] == "line" and self.on_line:
             self.on_line(event["line"])
         elif event["event"] == "exited" and not self.exited.done():
@@ -139,7 +142,7 @@ class Supervisor:
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
-                env=_environment(),
+                env=without_proxies(),
             )
         except OSError as e:
             for made in (ours, descriptors, errors):
@@ -282,6 +285,6 @@ def _status(code: int) -> str:
     return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
 
 
-def _environment() -> dict[str, str]:
-    """Ours without what would send the lab's traffic elsewhere: gRPC obeys proxy variables."""
+def without_proxies() -> dict[str, str]:
+    """Our environment without what would send the lab's traffic elsewhere: gRPC obeys proxy variables."""
     return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}

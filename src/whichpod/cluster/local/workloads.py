@@ -1,34 +1,31 @@
-"""What a cluster's controllers do: so many pods of each Deployment, started, ended and replaced."""
+"""The pods of a lab: made, started, ended and counted, one by one or several together."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import math
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from whichpod.cluster.local.fabric import Fabric
+from whichpod.cluster.local.events import Events
+from whichpod.cluster.local.fabric import Fabric, Place
 from whichpod.cluster.local.images import WHICHPOD, image_of
 from whichpod.cluster.local.images.whichpod import FAULTS
 from whichpod.cluster.local.kubelet import Kubelet
 from whichpod.cluster.local.life import Life
-from whichpod.cluster.local.pods import NODES, Pod
-from whichpod.cluster.local.supervisor import Process
+from whichpod.cluster.local.pods import Pod
 from whichpod.cluster.local.tasks import together
-from whichpod.cluster.protocol import LabEvent
 from whichpod.manifest.bundle import Bundle
 from whichpod.manifest.kinds import Deployment
-from whichpod.model.errors import LabError
+from whichpod.manifest.placement import locality_of, node_of
+from whichpod.model.errors import LabError, WhichpodError
 
 PODS_AT_ONCE = 16
 """Pods that start at a time: more would only take turns on the cores."""
-SURGE = UNAVAILABLE = 0.25
-"""Of a rolling update: maxSurge, rounded up, and maxUnavailable, rounded down (Deployment's defaults)."""
+_TO_ALL = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)
+"""Signals that all processes of a container get; others are for the first, as from a kubelet."""
 
 
 class Workloads:
@@ -51,87 +48,129 @@ class Workloads:
     ) -> None:
         self.bundle = bundle
         self.pods: list[Pod] = []
-        self.events: list[LabEvent] = []
+        self.events = Events()
         self._fabric = fabric
         self._kubelet = kubelet
+        self.timeout_s = kubelet.timeout_s
+        """How long a pod may take to get ready."""
         self._live = live
         self._changed = changed
         self._settle = settle
         self._say = say
-        self._up = False
         self._lives: dict[Pod, Life] = {}
-        self._jobs: set[asyncio.Task[None]] = set()
-        self._numbers: dict[str, int] = {}
+        self._ending: dict[Pod, asyncio.Task[None]] = {}
+        self._ordinals: dict[tuple[str, str], int] = {}
+        self._slugs: dict[str, int] = {}
         self._next = 0
+        self._free: list[int] = []
+
+    def hold(self, bundle: Bundle) -> None:
+        """Other manifests hold."""
+        self.bundle = bundle
+        self._changed()
 
     def plan(self) -> None:
         """Makes the pods that the manifests ask for, none started. Raises LabError where there is no room."""
         for deployment in self.bundle.deployments:
             for _ in range(deployment.replicas):
-                self._make(deployment)
+                self.make(deployment)
 
     def find(self, name: str) -> Pod:
-        """The pod of that name. Raises LabError."""
-        for pod in self.pods:
-            if pod.name == name:
+        """The pod of that name, or NAMESPACE/NAME. Raises LabError."""
+        namespace, _, own = name.rpartition("/")
+        for pod in reversed(self.pods):
+            if pod.name == own and namespace in ("", pod.deployment.meta.namespace):
                 return pod
         names = ", ".join(p.name for p in self.pods)
         raise LabError(f"The lab has no pod {name!r}.", fix=f"It has {names or 'none'}.")
 
     def of(self, deployment: Deployment) -> list[Pod]:
-        """The pods of a Deployment that aren't ending, oldest first."""
-        meta = deployment.meta
-        return [
-            p
-            for p in self.pods
-            if not p.ending
-            and (p.deployment.meta.namespace, p.deployment.meta.name) == (meta.namespace, meta.name)
-        ]
+        """The pods of a workload that aren't ending, oldest first."""
+        return [p for p in self.pods if not p.ending and key(p.deployment) == key(deployment)]
+
+    def now(self, deployment: Deployment) -> Deployment:
+        """A workload as the manifests have it now."""
+        return next(d for d in self.bundle.deployments if key(d) == key(deployment))
 
     # Starting
 
     async def start(self) -> None:
         """Starts all pods that were planned, and waits until they are ready. Raises LabError for one that
-        isn't."""
-        await self._run_all([p for p in self.pods if p.echo])
+        isn't, with the others' starting cut short."""
+        servers = [p for p in self.pods if not _proxy(p)]
+        await self._start(servers)
         # Proxies look for the pods behind them once, when they start; those come first.
-        rest = [p for p in self.pods if not p.echo]
-        if rest:
+        if rest := [p for p in self.pods if _proxy(p)]:
             await self._settle()
-            await self._run_all(rest)
-        self._up = True
+            await self._start(rest)
 
-    async def _run_all(self, pods: list[Pod]) -> None:
+    async def _start(self, pods: Sequence[Pod]) -> None:
         ready = 0
 
         async def one(pod: Pod) -> None:
             nonlocal ready
-            await self._run(pod)
+            await self.begin(pod).up()
             ready += 1
             self._say(f"{ready} of {len(pods)} pods ready")
 
-        await together([one(p) for p in pods], at_once=PODS_AT_ONCE)
+        async def in_order(own: Iterable[Pod]) -> None:
+            for pod in own:
+                await one(pod)
 
-    async def _run(self, pod: Pod) -> None:
-        self._tell("created", pod)
-        await self._kubelet.run(pod, self.bundle)
-        for process in pod.processes.values():
-            process.exited.add_done_callback(partial(self._ended, pod, process))
-        self.ready(pod, True)
-        if self._live:
-            self._lives[pod] = Life(self, self._kubelet, pod)
+        ordered = {key(p.deployment): p.deployment for p in pods if p.deployment.in_order}
+        jobs = [one(p) for p in pods if not p.deployment.in_order]
+        jobs += [in_order(p for p in pods if key(p.deployment) == own) for own in ordered]
+        await together(jobs, at_once=PODS_AT_ONCE)
 
-    def _make(self, deployment: Deployment) -> Pod:
-        meshed = self.bundle.injected(deployment)
+    async def bring_up(self, pods: Iterable[Pod]) -> None:
+        """Starts pods and waits until each is ready, or has failed to be: then it raises LabError, and leaves
+        them all as they are."""
+        room = asyncio.Semaphore(PODS_AT_ONCE)
+
+        async def one(pod: Pod) -> None:
+            async with room:
+                await self.begin(pod).up()
+
+        raise_first(await asyncio.gather(*map(one, pods), return_exceptions=True))
+
+    def begin(self, pod: Pod) -> Life:
+        """Starts a pod."""
+        self.tell("created", pod)
+        life = self._lives[pod] = Life(self, self._kubelet, pod, live=self._live)
+        return life
+
+    def make(self, deployment: Deployment, ordinal: int | None = None) -> Pod:
+        """A pod more, not started; with an ordinal in place of one that had it. Raises LabError where there
+        is no room."""
+        if ordinal is None:
+            ordinal = self._ordinals[key(deployment)] = self._ordinals.get(key(deployment), -1) + 1
         several = len({d.meta.name for d in self.bundle.deployments}) < len(self.bundle.deployments)
         prefix = f"{deployment.meta.namespace}-" if several else ""
-        name = f"{prefix}{deployment.meta.name}"
-        n = self._numbers[name] = self._numbers.get(name, -1) + 1
-        place = self._fabric.place(self._next, meshed=meshed)
-        pod = Pod(f"{name}-{n}", deployment, self._next, place, NODES[n % len(NODES)], meshed)
+        name = f"{prefix}{deployment.pod_name(ordinal)}"
+        lives = self._slugs[name] = self._slugs.get(name, 0) + 1
+        meshed = self.bundle.injected(deployment)
+        pod = Pod(
+            name=name,
+            deployment=deployment,
+            number=self._next,
+            ordinal=ordinal,
+            place=self._place(meshed),
+            node=node_of(self.bundle, deployment, ordinal),
+            locality=locality_of(self.bundle, deployment, ordinal),
+            meshed=meshed,
+            slug=name if lives == 1 else f"{name}.{lives}",
+        )
         self._next += 1
         self.pods.append(pod)
         return pod
+
+    def _place(self, meshed: bool) -> Place:
+        try:
+            return self._fabric.place(self._next, meshed=meshed)
+        except LabError:
+            if not self._free:
+                raise
+            return self._fabric.place(self._free.pop(0), meshed=meshed)
 
     # What pods go through
 
@@ -140,151 +179,99 @@ class Workloads:
         is_ready = is_ready and not pod.ending
         if pod.ready != is_ready:
             pod.ready = is_ready
-            self._tell("ready" if is_ready else "unready", pod)
+            self.tell("ready" if is_ready else "unready", pod, "" if is_ready else pod.reason)
             self._changed()
 
-    def restarted(self, pod: Pod, processes: Iterable[Process]) -> None:
-        """Containers of a pod were started anew."""
-        self._tell("restarted", pod)
-        for process in processes:
-            process.exited.add_done_callback(partial(self._ended, pod, process))
+    def tell(self, kind: str, pod: Pod, detail: str = "") -> None:
+        """Something happened to a pod."""
+        self.events.add(kind, pod.name, detail)
 
-    def _ended(self, pod: Pod, process: Process, _: object) -> None:
-        if process.exited.cancelled() or pod.ending:
-            return
-        if process in pod.processes.values():
-            if self._up or self._live:
-                self._tell("died", pod, process.how_it_ended())
-                self.ready(pod, False)
-            if life := self._lives.get(pod):
-                life.died(process)
-
-    def _tell(self, kind: str, pod: Pod, detail: str = "") -> None:
-        self.events.append(LabEvent.now(kind, pod.name, detail))
+    def variables(self, pod: Pod) -> dict[str, str]:
+        """The environment of a pod's first container."""
+        return self._kubelet.variables(pod, pod.find(""), self.bundle)
 
     # What is done to them
 
-    async def scale(self, deployment: Deployment, replicas: int) -> None:
-        """Another number of pods. Returns when all are ready and the superfluous ones have begun to end."""
-        self.bundle = self.bundle.scaled(f"{deployment.meta.namespace}/{deployment.meta.name}", replicas)
-        deployment = self.bundle.deployment(f"{deployment.meta.namespace}/{deployment.meta.name}")
-        have = self.of(deployment)
-        # Like the ReplicaSet controller: those that aren't ready go first, then the youngest.
-        spare = sorted(have, key=lambda p: (p.ready, -p.number))[: max(0, len(have) - replicas)]
-        for pod in spare:
-            self._end_soon(pod)
-        new = [self._make(deployment) for _ in range(replicas - len(have))]
-        self._changed()
-        await self._run_all(new)
+    def end(self, pod: Pod) -> asyncio.Task[None]:
+        """Tells a pod to end, in order and with its grace. It is no endpoint any more, at once."""
+        if pod not in self._ending:
+            pod.ending, pod.state = True, "ending"
+            self.tell("ending", pod)
+            self.ready(pod, False)
+            task = self._ending[pod] = asyncio.create_task(self._end(pod))
+            task.add_done_callback(lambda _: self._ending.pop(pod, None))
+        return self._ending[pod]
 
-    async def restart(self, deployment: Deployment) -> None:
-        """Replaces all pods of a Deployment, a few at a time, as a rolling update does."""
-        old = self.of(deployment)
-        wanted, made = len(old), 0
-        surge, unavailable = max(1, math.ceil(wanted * SURGE)), math.floor(wanted * UNAVAILABLE)
-        while old:
-            spare = max(0, len(old) + made - (wanted - unavailable))
-            for pod in old[:spare]:
-                self._end_soon(pod)
-            old = old[spare:]
-            count = min(wanted - made, wanted + surge - len(old) - made)
-            made += count
-            await self._run_all([self._make(deployment) for _ in range(count)])
+    async def _end(self, pod: Pod) -> None:
+        if life := self._lives.pop(pod, None):
+            await life.end()
+        self.pods.remove(pod)
+        if not pod.running:
+            self._free.append(pod.number)
+        self.tell("gone", pod)
 
-    async def delete(self, pod: Pod) -> None:
-        """Ends a pod as `kubectl delete pod` does, and returns when another one in its place is ready."""
-        self._end_soon(pod)
-        if (
-            len(self.of(pod.deployment))
-            < self.bundle.deployment(f"{pod.deployment.meta.namespace}/{pod.deployment.meta.name}").replicas
-        ):
-            await self._run_all([self._make(pod.deployment)])
-
-    async def apply(self, bundle: Bundle) -> None:
-        """Other manifests: Deployments that are new are started, those that have changed are replaced step by
-        step, those that are gone end."""
-        before = {(d.meta.namespace, d.meta.name): d for d in self.bundle.deployments}
-        after = {(d.meta.namespace, d.meta.name): d for d in bundle.deployments}
-        self.bundle = bundle
-        self._changed()
-        for key in before.keys() - after.keys():
-            for pod in self.of(before[key]):
-                self._end_soon(pod)
-        for key, deployment in after.items():
-            old = before.get(key)
-            if old is not None and _template(old) != _template(deployment):
-                await self.scale_to_template(deployment)
-            elif old is None or len(self.of(deployment)) != deployment.replicas:
-                await self.scale(deployment, deployment.replicas)
-
-    async def scale_to_template(self, deployment: Deployment) -> None:
-        """Replaces all pods by ones of another template, then makes them so many."""
-        await self.restart(deployment)
-        await self.scale(deployment, deployment.replicas)
+    async def ended(self, pods: Iterable[Pod]) -> None:
+        """Tells pods to end and waits until they are gone."""
+        if tasks := [self.end(p) for p in pods]:
+            await asyncio.wait(tasks)
 
     def signal(self, pod: Pod, number: int) -> None:
         """Sends a signal to a pod's processes."""
-        for process in pod.processes.values():
-            process.signal(number)
+        if number in (signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL):
+            pod.stopped = number == signal.SIGSTOP
+        for process in pod.running:
+            process.signal(number, all_of_it=number in _TO_ALL)
 
     def fault(self, pod: Pod, faults: Mapping[str, Any] | None) -> None:
         """Has a pod's echo servers read other faults, in the words of `whichpod serve --faults`."""
+        pod.faults = dict(faults or {})
         for container in pod.deployment.containers:
             if image_of(container) is WHICHPOD:
                 file = self._kubelet.folder(pod, container) / FAULTS
-                file.write_text(json.dumps(dict(faults or {})), encoding="utf-8")
-                pod.processes[container.name].signal(signal.SIGHUP)
+                fresh = file.with_suffix(".new")
+                fresh.write_text(json.dumps(pod.faults), encoding="utf-8")
+                fresh.rename(file)
+                if process := pod.processes.get(container.name):
+                    process.signal(signal.SIGHUP)
 
     def logs(self, pod: Pod) -> str:
         """What a pod's containers have written, those of earlier lives first."""
         texts = []
-        for process in pod.history:
+        for _, process in pod.history:
             with contextlib.suppress(OSError):
                 texts.append(process.log.read_text(encoding="utf-8", errors="replace"))
         return "".join(texts)
 
-    def _end_soon(self, pod: Pod) -> None:
-        """Endpoints lose it at once, and so does its Deployment's count."""
-        if pod.ending:
-            return
-        pod.ending = True
-        self._tell("ending", pod)
-        self.ready(pod, False)
-        task = asyncio.create_task(self._end(pod))
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
-
-    async def _end(self, pod: Pod) -> None:
-        """Its containers get SIGTERM and their time, then SIGKILL."""
-        if life := self._lives.pop(pod, None):
-            await life.stop()
-        running = {p.exited for p in pod.processes.values() if not p.exited.done()}
-        grace_s = pod.deployment.termination_grace_s
-        if running and grace_s:
-            self.signal(pod, signal.SIGTERM)
-            await asyncio.wait(running, timeout=grace_s)
-        if any(not e.done() for e in running):
-            self.signal(pod, signal.SIGKILL)
-            await asyncio.wait(running)
-        await self._fabric.detach(pod)
-        self.pods.remove(pod)
-        self._tell("gone", pod)
-
     async def settled(self) -> None:
         """Waits until the pods that were told to end are gone."""
-        while self._jobs:
-            await asyncio.wait(tuple(self._jobs))
+        while self._ending:
+            await asyncio.wait(tuple(self._ending.values()))
 
     async def stop(self) -> None:
         """Stops watching over the pods; they end with the lab."""
-        self._up = False
-        for task in (*self._jobs, *(life.task for life in self._lives.values())):
+        for task in self._ending.values():
             task.cancel()
         await asyncio.gather(
-            *self._jobs, *(life.task for life in self._lives.values()), return_exceptions=True
+            *self._ending.values(), *(life.stop() for life in self._lives.values()), return_exceptions=True
         )
 
 
-def _template(deployment: Deployment) -> Deployment:
-    """A Deployment without what may change and leave its pods as they are."""
-    return replace(deployment, replicas=0, meta=replace(deployment.meta, labels={}, annotations={}))
+def key(deployment: Deployment) -> tuple[str, str]:
+    """What tells a workload from others: namespace and name."""
+    return deployment.meta.namespace, deployment.meta.name
+
+
+def raise_first(results: Iterable[BaseException | None]) -> None:
+    """Raises the first error, with how many more there are. What is no error of ours goes first."""
+    errors = [r for r in results if r is not None]
+    for error in errors:
+        if not isinstance(error, WhichpodError):
+            raise error
+    for error in errors:
+        if len(errors) > 1 and isinstance(error, LabError):
+            raise LabError(f"{error.message}\nThat happened to {len(errors)} pods.", fix=error.fix)
+        raise error
+
+
+def _proxy(pod: Pod) -> bool:
+    return all(image_of(c).binary for c in pod.deployment.containers)

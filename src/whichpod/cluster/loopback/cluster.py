@@ -71,7 +71,7 @@ class LoopbackCluster:
         progress: Callable[[str], None] | None,
         ready_timeout_s: float,
     ) -> AsyncIterator[LocalLab]:
-        check_images(bundle, any_meshed=False)
+        check_images(bundle, any_meshed=LoopbackFabric.any_meshed)
         with Block.claim() as block:
             supervisor = await Supervisor.start(f"127.{block.number}.0.0/16")
             try:

@@ -31,6 +31,7 @@ class LoopbackFabric:
     """See Fabric."""
 
     name = "loopback"
+    any_meshed = False
 
     def __init__(self, block: Block, ready_timeout_s: float) -> None:
         self._block = block

@@ -75,7 +75,7 @@ class NetnsCluster:
         progress: Callable[[str], None] | None,
         ready_timeout_s: float,
     ) -> AsyncIterator[LocalLab]:
-        check_images(bundle, any_meshed=True)
+        check_images(bundle, any_meshed=NetnsFabric.any_meshed)
         requests = NodeRequests()
         try:
             supervisor = await Supervisor.start("netns", NODE_MODULE, [requests.theirs])

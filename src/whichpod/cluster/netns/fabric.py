@@ -38,6 +38,7 @@ class NetnsFabric:
     """See Fabric."""
 
     name = "netns"
+    any_meshed = True
     dns = f"{addresses.DNS}:53"
     host_ip = addresses.NODE
 

@@ -24,6 +24,8 @@ class Context:
 
     supervisor: Supervisor
     pod: str
+    slug: str
+    """The pod's name, told from that of a pod that had the same before it."""
     container: Container
     address: str
     """What the container's processes bind where they say "all addresses" or localhost: the pod's IP, or its
@@ -43,7 +45,7 @@ class Context:
     @property
     def name(self) -> str:
         """The process's name, unique in the lab."""
-        name = self.pod if self.alone else f"{self.pod}.{self.container.name}"
+        name = self.slug if self.alone else f"{self.slug}.{self.container.name}"
         return f"{name}.{self.life}" if self.life else name
 
     @property

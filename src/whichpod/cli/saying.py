@@ -1,4 +1,4 @@
-"""What a command in a cluster is doing, on stderr: a line that changes on a terminal, lines in a pipe."""
+"""What a command is doing, on stderr: a line that changes on a terminal, lines in a pipe."""
 
 from __future__ import annotations
 

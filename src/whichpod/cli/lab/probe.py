@@ -1,0 +1,115 @@
+"""`whichpod lab probe`: RPCs to a Service of a lab, and which pods answered."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+
+from whichpod.cli.lab.client import Behind, How, Meshed, Port, Service, client_of
+from whichpod.cli.lab.options import DEFAULT, LabName, asked
+from whichpod.cli.main import typer_main
+from whichpod.cli.options import (
+    Confidence,
+    Expected,
+    Identify,
+    Json,
+    Metadata,
+    Seed,
+    Tolerance,
+    expectation_of,
+)
+from whichpod.cli.probe_plan import probe_plan
+from whichpod.cluster.protocol import Via
+from whichpod.model.codec import from_json
+from whichpod.model.plan import Plan, Stream
+from whichpod.model.report import Report
+
+_EPILOG = """Examples:
+
+whichpod lab probe echo --expect random
+
+whichpod lab probe echo --meshed --expect even
+
+whichpod lab probe echo-headless --policy round_robin -n 200
+
+whichpod lab probe shop --meshed --method shop.v1.Cart/Get --data '{"id": 7}' --identify header:x-pod"""
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command."""
+    return typer_main("lab probe", probe, argv, epilog=_EPILOG)
+
+
+def probe(
+    service: Service,
+    *,
+    port: Port = "",
+    meshed: Meshed = False,
+    via: How = Via.DNS,
+    requests: Annotated[
+        int | None,
+        typer.Option("-n", "--requests", help="RPCs in all [default: 50, or 10 per channel or pod]."),
+    ] = None,
+    duration: Annotated[str, typer.Option(help="Send for this long instead (10s, 1m30s).")] = "",
+    rate: Annotated[float | None, typer.Option(help="RPCs per second on a schedule (open loop).")] = None,
+    clients: Annotated[int, typer.Option(help="Clients, each with channels of its own.")] = 1,
+    connections: Annotated[int, typer.Option(help="Channels per client, each with its TCP connection.")] = 1,
+    concurrency: Annotated[int, typer.Option(help="RPCs in flight per channel.")] = 1,
+    policy: Annotated[str, typer.Option(help="Client policy: pick_first, round_robin, ...")] = "",
+    service_config: Annotated[str, typer.Option(help="gRPC service config: JSON or @FILE.")] = "",
+    stream: Annotated[Stream, typer.Option(help="Kind of the RPC.")] = Stream.UNARY,
+    messages: Annotated[int, typer.Option(help="Messages per stream.")] = 10,
+    method: Annotated[
+        str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
+    ] = "",
+    data: Annotated[str, typer.Option(help="Its request: JSON or @FILE.")] = "",
+    identify: Identify = "",
+    new_connection_per_request: Annotated[
+        bool, typer.Option("--new-connection-per-request", help="A fresh channel for every RPC.")
+    ] = False,
+    payload_size: Annotated[int, typer.Option(help="Bytes of payload per request.")] = 0,
+    deadline: Annotated[str, typer.Option(help="Deadline of each RPC.")] = "5s",
+    warmup: Annotated[int, typer.Option(help="RPCs to send first, which aren't judged.")] = 0,
+    metadata: Metadata = None,
+    backends: Behind = "",
+    expect: Expected = "",
+    tolerance: Tolerance = 0.05,
+    confidence: Confidence = 0.99,
+    seed: Seed = 0,
+    name: LabName = DEFAULT,
+    json: Json = False,
+) -> int:
+    """Send RPCs to a Service of a lab; tell which pods answered, whether that is even, and why not."""
+    expectation = expectation_of(expect, tolerance, confidence, refused=True)
+    plan = probe_plan(
+        expectation, requests=requests, duration=duration, rate=rate, clients=clients,
+        connections=connections, concurrency=concurrency, policy=policy, service_config=service_config,
+        stream=stream, messages=messages, method=method, data=data, identify=identify,
+        new_connection_per_request=new_connection_per_request, payload_size=payload_size, deadline=deadline,
+        warmup=warmup, metadata=metadata, seed=seed,
+    )  # fmt: skip
+    plan.check()
+    client, pods = client_of(name, service, port, via, meshed, backends)
+    if not duration and requests is None:
+        plan = dataclasses.replace(plan, requests=max(plan.requests or 0, 10 * pods))
+    report = run(name, "probe", client, plan, quiet=json)
+    from whichpod.cli.probe import finish
+
+    return finish(report, expectation, json)
+
+
+def run(name: str, op: str, client: Any, plan: Plan, *, quiet: bool) -> Report:
+    """The report of a probe in a lab, with its progress shown."""
+    from whichpod.cli.progress import probe_progress
+    from whichpod.cluster.session.asked import Probe
+    from whichpod.probe.run import Progress
+
+    with probe_progress(plan, quiet=quiet) as progress:
+
+        def told(kind: str, what: Any) -> None:
+            if progress and kind == "progress":
+                progress(from_json(Progress, what))
+
+        return from_json(Report, asked(name, op, Probe(client, plan), told))
