@@ -10,14 +10,18 @@ from dataclasses import replace
 
 import pytest
 
+from tests.cluster.conftest import eventually
 from tests.cluster.living import EVENLY, QUICK, Living, living
 from tests.cluster.manifests import ROUND_ROBIN, bundle, deployment, service
 from whichpod.cluster.protocol import Client
 from whichpod.model.errors import LabError, TargetError, UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
+from whichpod.probe.run import Progress
 
 HEADLESS = Client("direct")
+ECHO = deployment(sidecar=True, more="lifecycle: {preStop: {sleep: {seconds: 1}}}")
+"""Pods that go on for a moment after endpoints have lost them, until all callers have heard of that."""
 MESHED = Client("echo", meshed=True)
 
 
@@ -30,7 +34,7 @@ def plain() -> Iterator[Living]:
 
 @pytest.fixture(scope="module")
 def meshed() -> Iterator[Living]:
-    with living(bundle(deployment(sidecar=True), service(), ROUND_ROBIN), MESHED) as lab:
+    with living(bundle(ECHO, service(), ROUND_ROBIN), MESHED) as lab:
         yield lab
 
 
@@ -145,9 +149,9 @@ def test_another_destination_rule_reaches_the_sidecars_and_leaves_pods_alone(mes
     other = ROUND_ROBIN.replace("simple: ROUND_ROBIN", "simple: RANDOM")
     assert policy(meshed) == "ROUND_ROBIN"
     # Further down in its file, the Deployment is still the same.
-    meshed.run(meshed.lab.apply(bundle("# more lines\n\n\n", other, deployment(sidecar=True), service())))
+    meshed.run(meshed.lab.apply(bundle("# more lines\n\n\n", other, ECHO, service())))
     assert policy(meshed) == "RANDOM"
-    meshed.run(meshed.lab.apply(bundle(deployment(sidecar=True), service(), ROUND_ROBIN)))
+    meshed.run(meshed.lab.apply(bundle(ECHO, service(), ROUND_ROBIN)))
     assert policy(meshed) == "ROUND_ROBIN"
     assert meshed.ready == before
     assert meshed.counts(MESHED, Plan(requests=30)) == dict.fromkeys(before, 10)
@@ -157,12 +161,19 @@ def under_load(lab: Living, client: Client, what: str, *args: object) -> Report:
     """The report of a client that sends all the time while something is done to the lab."""
 
     async def run() -> Report:
-        begun = asyncio.Event()
+        done = 0
+
+        def tell(now: Progress) -> None:
+            nonlocal done
+            done = now.done
+
         plan = Plan(requests=None, duration_s=60, rate=100, concurrency=100, deadline_s=10)
-        load = asyncio.create_task(lab.lab.probe(client, plan, progress=lambda _: begun.set()))
-        await asyncio.wait_for(begun.wait(), 30)
+        load = asyncio.create_task(lab.lab.probe(client, plan, progress=tell))
+        await eventually(lambda: done, "the first RPC", 30)
         await getattr(lab.lab, what)(*args)
         await lab.lab.settled()
+        so_far = done
+        await eventually(lambda: done > so_far + 30, "RPCs to those that are there now", 30)
         load.cancel()
         return await load
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 from collections.abc import Callable, Coroutine, Iterator
@@ -31,6 +32,9 @@ CLIENT_ACCOUNT = ("default", "default")
 PROXYLESS = "proxyless client"
 ADMIN_PORT = 15000
 """Istio's port for Envoy's administration interface, on the pod's localhost."""
+END_S = 5.0
+"""How long a sidecar whose pod ends goes on at most: what Istio's agent gives it (istio.io, ProxyConfig,
+terminationDrainDuration)."""
 _AT_ONCE = 16
 _DRAIN = ("--drain-time-s", "45", "--drain-strategy", "immediate")
 """How connections end whose listener has changed, as Istio starts its sidecars (pkg/envoy/proxy.go): with the
@@ -110,12 +114,19 @@ class Proxies:
         env = base_environment(self._supervisor.folder)
         node.process = self._supervisor.exec(slug, argv, title=name, env=env, network=network)
 
-    def end(self, name: str) -> None:
-        """Ends an Envoy; nothing where there is none of that name."""
+    async def end(self, name: str) -> None:
+        """Ends an Envoy, once all others have heard what was pushed last, so that nobody sends it anything;
+        nothing where there is none of that name."""
         node = self._nodes.pop(name, None)
         if node and node.process:
             self._ads.forget(name)
+            with contextlib.suppress(LabError):
+                others = [n for n, other in self._nodes.items() if other.process and self._ads.connected(n)]
+                await together([self._ads.acked(n, END_S) for n in others], at_once=len(others) or 1)
             node.process.signal(signal.SIGTERM)
+            await asyncio.wait({node.process.exited}, timeout=END_S)
+            node.process.signal(signal.SIGKILL)
+            await asyncio.wait({node.process.exited})
 
     async def proxyless(self, caller: Caller) -> None:
         """Has resources for a gRPC client that speaks xDS itself."""

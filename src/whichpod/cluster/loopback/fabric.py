@@ -84,7 +84,7 @@ class LoopbackFabric:
 
     async def detach(self, pod: Pod) -> None:
         """Ends the sidecar."""
-        self._proxies.end(sidecar_of(pod.name))
+        await self._proxies.end(sidecar_of(pod.name))
 
     async def joined(self, pod: Pod) -> None:
         """Waits for the sidecar."""

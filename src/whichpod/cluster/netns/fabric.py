@@ -98,7 +98,7 @@ class NetnsFabric:
     async def detach(self, pod: Pod) -> None:
         """Ends the sidecar and lets go of the namespaces."""
         self._meshed.pop(pod.ip, None)
-        self._proxies.end(sidecar_of(pod.name))
+        await self._proxies.end(sidecar_of(pod.name))
         await self._networks.drop(pod.name)
 
     async def joined(self, pod: Pod) -> None:
