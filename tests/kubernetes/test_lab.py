@@ -353,6 +353,8 @@ async def test_the_rights_of_deploy_are_enough(here: StandIn) -> None:
         "secrets",
         "serviceaccounts",
         "poddisruptionbudgets",
+        "replicasets",
+        "statefulsets",
     }
     assert here.server.store.objects("Deployment", "whichpod") == []
 

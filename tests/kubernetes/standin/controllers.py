@@ -52,6 +52,8 @@ class Controllers:
                 seen = self._store.version
             for kind, reconcile in (
                 ("Deployment", self._deployment),
+                ("StatefulSet", self._set),
+                ("DaemonSet", self._set),
                 ("Job", self._job),
                 ("Service", self._service),
                 ("Gateway", self.gateways.gateway),
@@ -112,6 +114,22 @@ class Controllers:
         elif any(c["type"] == "ReplicaFailure" for c in deployment.get("status", {}).get("conditions", ())):
             return  # as long as it isn't known to be over
         self._say(deployment, status)
+
+    def _set(self, owner: Object) -> None:
+        """A StatefulSet's pods have numbers, a DaemonSet's are one for each node."""
+        metadata, spec = owner["metadata"], owner["spec"]
+        wanted = [f"{metadata['name']}-{n}" for n in range(int(spec.get("replicas", 1)))]
+        if owner["kind"] == "DaemonSet":
+            wanted = [f"{metadata['name']}-{n['metadata']['name']}" for n in self._store.objects("Node")]
+        pods = {p["metadata"]["name"]: p for p in self._of(owner, metadata["namespace"])}
+        for name in wanted:
+            if name not in pods and "template" in spec:
+                self._make(owner, name, {}, spec["template"])
+        ready = sum(map(_is_ready, pods.values()))
+        status = {"observedGeneration": metadata["generation"], "replicas": len(pods), "readyReplicas": ready}
+        if owner["kind"] == "DaemonSet":
+            status |= {"desiredNumberScheduled": len(wanted)}
+        self._say(owner, status)
 
     def _job(self, job: Object) -> None:
         metadata, spec = job["metadata"], job["spec"]

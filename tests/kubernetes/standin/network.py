@@ -49,6 +49,9 @@ class Network:
             if gateway:
                 service, port = gateway
             headless = document is not None and document["spec"].get("clusterIP") == "None"
+            ports = document["spec"]["ports"] if document else []
+            if any(p["port"] == port and p.get("name", "").startswith("tcp") for p in ports):
+                injected = False  # a sidecar balances such a port's connections, as NAT does
             if injected or headless or gateway:
                 pods = self.pods(service, namespace, port)
                 address = "ipv4:" + ",".join(f"{host}:{number}" for host, number in pods)

@@ -35,6 +35,7 @@ BUILT_IN = (
     *CORE,
     Resource("apps", ("v1",), "Deployment", "deployments"),
     Resource("apps", ("v1",), "ReplicaSet", "replicasets"),
+    Resource("apps", ("v1",), "StatefulSet", "statefulsets"),
     Resource("apps", ("v1",), "DaemonSet", "daemonsets"),
     Resource("batch", ("v1",), "Job", "jobs"),
     Resource("discovery.k8s.io", ("v1",), "EndpointSlice", "endpointslices"),

@@ -61,6 +61,8 @@ SECRET = Kind("", "v1", "Secret", "secrets")
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
 EVENT = Kind("", "v1", "Event", "events")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets")
+STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets")
 DAEMON_SET = Kind("apps", "v1", "DaemonSet", "daemonsets")
 JOB = Kind("batch", "v1", "Job", "jobs")
 ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
@@ -97,10 +99,16 @@ MADE = (
     GRPC_ROUTE,
     POD_DISRUPTION_BUDGET,
     DEPLOYMENT,
+    REPLICA_SET,
+    STATEFUL_SET,
+    DAEMON_SET,
+    POD,
     JOB,
 )
 """All that a run may make."""
-_BY_NAME = {(kind.group, kind.kind): kind for kind in (*MADE, ROLE, ROLE_BINDING, POD)}
+WORKLOADS = {kind.kind: kind for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, POD)}
+"""What servers run as, by kind."""
+_BY_NAME = {(kind.group, kind.kind): kind for kind in (*MADE, ROLE, ROLE_BINDING)}
 
 
 def kind_of(document: Mapping[str, object]) -> Kind:

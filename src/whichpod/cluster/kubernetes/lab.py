@@ -234,7 +234,7 @@ class KubernetesLab:
         if client.via in (Via.ENDPOINTS, Via.POD):
             ips = [_ip(pod) for pod in self._pods.of(client.deployment) if is_ready(pod)]
             if not ips:
-                raise ClusterError(f"No pod of the Deployment {client.deployment} is ready.")
+                raise ClusterError(f"No pod of {client.deployment} is ready.")
             return pods_address(ips if client.via is Via.ENDPOINTS else ips[:1], client.port)
         if client.via is Via.PORT_FORWARD:
             return ""  # known once it is forwarded

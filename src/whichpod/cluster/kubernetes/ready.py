@@ -10,7 +10,7 @@ from typing import Any
 
 from whichpod.cluster.kubernetes.api import Api, Document
 from whichpod.cluster.kubernetes.explained import error_of
-from whichpod.cluster.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, EVENT, POD
+from whichpod.cluster.kubernetes.kinds import DAEMON_SET, ENDPOINT_SLICE, EVENT, POD, WORKLOADS, Kind
 from whichpod.cluster.kubernetes.names import INJECT, ROLE, selector
 from whichpod.cluster.kubernetes.trouble import Trouble, is_ready, pod_trouble, workload_trouble
 from whichpod.cluster.kubernetes.watch import watch
@@ -26,15 +26,17 @@ _PAUSE_S = 0.1
 class Pods:
     """A run's pods, as a watch tells of them."""
 
-    wanted: Mapping[str, int]
-    """By Deployment: its replicas."""
+    wanted: dict[str, int]
+    """By workload: its replicas; of a DaemonSet, one until it is known how many nodes take it."""
     selectors: Mapping[str, Mapping[str, str]]
-    """By Deployment: what its pods' labels include."""
+    """By workload: what its pods' labels include."""
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    """By workload."""
     known: dict[str, Document] = field(default_factory=dict)
 
-    def of(self, deployment: str) -> list[Document]:
-        """The Deployment's pods, sorted by name, without those on their way out."""
-        wanted = self.selectors[deployment].items()
+    def of(self, workload: str) -> list[Document]:
+        """The workload's pods, sorted by name, without those on their way out."""
+        wanted = self.selectors[workload].items()
         return [
             pod
             for _, pod in sorted(self.known.items())
@@ -54,7 +56,7 @@ class Pods:
 
     @property
     def complete(self) -> bool:
-        """Whether every Deployment has its pods, and all of them are ready."""
+        """Whether every workload has its pods, and all of them are ready."""
         return all(sum(map(is_ready, self.of(name))) >= count for name, count in self.wanted.items())
 
     def trouble(self) -> Trouble | None:
@@ -69,12 +71,20 @@ class Pods:
 
 
 def wanted_pods(documents: Iterable[Mapping[str, Any]]) -> Pods:
-    """What the Deployments among the objects will have."""
-    found = [d for d in documents if d["kind"] == "Deployment"]
+    """What the workloads among the objects will have."""
+    found = [d for d in documents if d["kind"] in WORKLOADS]
     return Pods(
         {d["metadata"]["name"]: int(d["spec"].get("replicas", 1)) for d in found},
-        {d["metadata"]["name"]: d["spec"]["selector"].get("matchLabels") or {} for d in found},
+        {d["metadata"]["name"]: _labels(d) for d in found},
+        {d["metadata"]["name"]: WORKLOADS[d["kind"]] for d in found},
     )
+
+
+def _labels(workload: Mapping[str, Any]) -> Mapping[str, str]:
+    found: Mapping[str, str] = workload["metadata"].get("labels") or {}
+    if workload["kind"] != POD.kind:
+        found = workload["spec"]["selector"].get("matchLabels") or {}
+    return found
 
 
 async def await_ready(
@@ -87,6 +97,7 @@ async def await_ready(
     """
     if not pods.total:
         return
+    await _count(api, pods, namespace, within_s)
     passing: list[Trouble] = []
     tasks = {
         asyncio.create_task(_follow(api, pods, run, namespace, says)),
@@ -143,6 +154,21 @@ def ready_addresses(slices: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+async def _count(api: Api, pods: Pods, namespace: str, within_s: float) -> None:
+    """How many pods DaemonSets will have, which their controller says once it has seen them."""
+    deadline = time.monotonic() + within_s
+    for name in (name for name, kind in pods.kinds.items() if kind is DAEMON_SET):
+        while True:
+            found = await api.get(DAEMON_SET, name, namespace) or {}
+            status = found.get("status") or {}
+            if int(status.get("observedGeneration") or 0) >= int(found["metadata"].get("generation") or 1):
+                pods.wanted[name] = int(status.get("desiredNumberScheduled") or 0)
+                break
+            if time.monotonic() > deadline:
+                raise ClusterError(f"The DaemonSet {name} was not looked at within {within_s:g} s.")
+            await asyncio.sleep(_PAUSE_S)
+
+
 async def _follow(api: Api, pods: Pods, run: str, namespace: str, says: Callable[[str], None]) -> None:
     # Clients are no servers: they carry a role.
     async for change in watch(api, POD, namespace, labels=f"{selector(run)},!{ROLE}"):
@@ -165,8 +191,8 @@ async def _look(api: Api, pods: Pods, namespace: str, passing: list[Trouble]) ->
         for name in pods.wanted:
             if len(pods.of(name)) >= pods.wanted[name]:
                 continue
-            deployment = await api.get(DEPLOYMENT, name, namespace)
-            trouble = workload_trouble(deployment, events) if deployment else None
+            workload = await api.get(pods.kinds[name], name, namespace)
+            trouble = workload_trouble(workload, events) if workload else None
             if trouble and trouble.final:
                 raise await error_of(api, trouble, namespace)
             if trouble:

@@ -77,7 +77,12 @@ async def objects_of(api: Api, namespace: str, *, run: str = "") -> list[Leftove
                 if kind in _ALWAYS:
                     raise
                 return []  # who may not list it has made none
-            return [_leftover(kind, document) for document in documents if ours(document, run)]
+            # What has an owner goes with it.
+            return [
+                _leftover(kind, document)
+                for document in documents
+                if ours(document, run) and not document["metadata"].get("ownerReferences")
+            ]
 
     kinds = [kind for kind in MADE if kind.namespaced]
     return [leftover for some in await asyncio.gather(*map(of, kinds)) for leftover in some]
