@@ -26,4 +26,7 @@ def test_who_had_done_nothing_says_nothing() -> None:
 
 def test_an_error_says_what_was_done_before_it() -> None:
     error = told(ClusterError("It is lost.", fix="Try again."), [{"done": 2, "failed": 1}])
+    assert told(ClusterError("Unauthorized"), [{"done": 1}]).message == (
+        "Unauthorized. When last heard of, 1 RPC had ended."
+    )
     assert str(error) == "It is lost. When last heard of, 3 RPCs had ended.\nTry again."

@@ -26,13 +26,15 @@ def so_far(said: Iterable[Mapping[str, Any]]) -> str:
     most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     named = ", ".join(f"{label} {count:,}" for label, count in most[:_NAMED])
     more = f" and {len(most) - _NAMED} more" if len(most) > _NAMED else ""
-    return f"When last heard of, {ended:,} RPCs had ended" + (f": {named}{more}." if named else ".")
+    return f"When last heard of, {ended:,} RPC{'s' * (ended != 1)} had ended" + (
+        f": {named}{more}." if named else "."
+    )
 
 
 def told(error: E, said: Iterable[Mapping[str, Any]]) -> E:
     """The error, which says now what had been done before it."""
     if done := so_far(said):
-        error.message += f" {done}"
+        error.message = f"{error.message.rstrip('.')}. {done}"
     return error
 
 
