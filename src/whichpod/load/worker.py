@@ -29,9 +29,9 @@ GRACE_NS = 500 * MS
 
 
 class Worker:
-    """One job."""
+    """One job. `rest`: what was said after it already."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, rest: bytes = b"") -> None:
         tls = None
         if job.tls is not None:
             tls = client_tls(job.tls, job.authority.rpartition(":")[0].strip("[]") or job.authority)
@@ -46,7 +46,7 @@ class Worker:
                 for key, value in wire_metadata(job.plan.metadata)
             ),
         )
-        self._rest = b""
+        self._rest = rest
         self._told = 0
 
     def run(self) -> None:
@@ -56,6 +56,7 @@ class Worker:
         engine.on_over = self._over
         engine.loop.watch(0, READ, self._hear)
         engine.prepare()
+        self._heed(b"")
         # Nothing that the engine makes is cyclic, and a collection would show as latency.
         gc.collect()
         gc.freeze()
@@ -73,6 +74,9 @@ class Worker:
         if not data:
             # Nobody is there to report to.
             os._exit(0)
+        self._heed(data)
+
+    def _heed(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             said = json.loads(line)
@@ -131,14 +135,15 @@ def main() -> None:
     """Reads the job from the first line, runs it."""
     # Ctrl-C reaches the whole process group; whoever started the worker says when it stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    line = b""
-    while not line.endswith(b"\n"):
+    said = b""
+    while b"\n" not in said:
         piece = os.read(0, 65_536)
         if not piece:
             return
-        line += piece
+        said += piece
+    line, _, rest = said.partition(b"\n")
     try:
-        Worker(Job.of_json(json.loads(line))).run()
+        Worker(Job.of_json(json.loads(line)), rest).run()
     except WhichpodError as error:
         print(json.dumps({"error": {"message": error.message, "fix": error.fix}}), flush=True)
     except Exception as error:
