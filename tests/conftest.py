@@ -7,6 +7,8 @@ import sys
 import pytest
 from hypothesis import settings
 
+from tests.forks import FORKING
+
 # No timing assertions: a slow machine is no failure. `thorough` is for those with time: see CONTRIBUTING.md.
 settings.register_profile("house", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=1_000)
@@ -26,3 +28,10 @@ def _as_from_a_shell() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # Inherited by what is started, as by jobs in a script's background.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of load runs and zygotes of labs are forked, where their start as programs isn't the point."""
+    monkeypatch.setattr("whichpod.load.crew.subprocess", FORKING)
+    monkeypatch.setattr("whichpod.cluster.local.supervisor.subprocess", FORKING)

@@ -24,6 +24,8 @@ from whichpod.model.tally import Tally
 from whichpod.model.target import Target
 from whichpod.model.verdict import Balance
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[str]:

@@ -16,6 +16,8 @@ from whichpod.echo.v1 import echo_pb2
 from whichpod.model.plan import Arrivals
 from whichpod.model.verdict import Balance
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 ECHO = "whichpod.echo.v1.EchoService/Echo"
 
 

@@ -20,6 +20,8 @@ from tests.servers import echo, echoes
 from whichpod.echo.server import EchoServer
 from whichpod.model.report import Report
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 COMMAND = [sys.executable, "-m", "whichpod", "bench"]
 
 

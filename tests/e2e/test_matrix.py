@@ -17,6 +17,8 @@ import pytest
 from tests.cli.bench import Command, Ran
 from tests.e2e.rows import BASE, HEADLESS, rigged, row
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 COMMAND = [sys.executable, "-m", "whichpod", "matrix"]
 
 

@@ -29,6 +29,8 @@ from whichpod.scenarios.run import Options, run_row
 from whichpod.scenarios.scenario import scenarios
 from whichpod.wire.messages import frame
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 FIELDS = [f"-H{field}" for field in (":method: POST", "content-type: application/grpc", "te: trailers")]
 
 

@@ -19,6 +19,8 @@ from whichpod.load.call import Call, Identify, echo_call
 from whichpod.model.errors import TargetError
 from whichpod.model.target import Tls
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 GO_SOURCE = Path(__file__).parent / "peers" / "grpcgo"
 DEBIAN_GO = Path("/usr/share/gocode")
 """Where Debian's golang-google-grpc-dev puts its sources."""

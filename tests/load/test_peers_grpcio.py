@@ -15,6 +15,8 @@ import pytest
 from tests.load.runs import run
 from whichpod.load.call import Call, Identify
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 SERVICE, TRAILER = "t.Letters", "x-who"
 NAMES = ("synchronous", "asynchronous")
 Options = list[tuple[str, Any]]

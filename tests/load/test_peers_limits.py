@@ -11,6 +11,8 @@ from tests.load.peers.disturbed import disturbed
 from tests.load.peers.proxies import pods, proxy, reload
 from tests.load.runs import by_pod, run
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 SMALL: dict[str, Any] = {"requests": 1_500, "connections": 3, "concurrency": 20}
 LARGE: dict[str, Any] = {"requests": 100, "connections": 2, "concurrency": 10, "payload_size": 100_000}
 AGES: dict[str, Any] = {"requests": None, "duration_s": 0.6, "connections": 3, "concurrency": 10}

@@ -13,6 +13,8 @@ from tests.load.runs import by_pod, run
 from whichpod.echo.names import ECHO
 from whichpod.load.call import Call
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 each = pytest.mark.parametrize("name", NAMES)
 MANY = 1_000_000
 

@@ -14,6 +14,8 @@ from whichpod.manifest.kinds import Container
 from whichpod.model.plan import Plan
 from whichpod.scenarios.scenario import Scenario, scenarios
 
+pytestmark = pytest.mark.usefixtures("forking")
+
 ROWS = {s.name: s for s in scenarios()}
 MESHED = ["istio", "istio-least-request"]
 SMALL = Plan(requests=2_000, connections=3, concurrency=10)

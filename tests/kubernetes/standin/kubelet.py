@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from typing import Any
 
+from tests.forks import FORKS, Forked
 from tests.kubernetes.standin.environment import environment
-from tests.kubernetes.standin.forks import FORKS, Forked
 from tests.kubernetes.standin.network import Network, gate_of
 from tests.kubernetes.standin.server import ApiServer
 from tests.kubernetes.standin.store import Object
@@ -194,9 +196,10 @@ class _Pod:
 
     def _pump(self, process: Forked) -> None:
         name = self._pod["spec"]["containers"][0]["name"]
-        for line in process.stdout:
-            self._server.log(self._namespace, self._name, line, name)
-        process.stdout.close()
+        assert process.stdout is not None
+        with io.TextIOWrapper(process.stdout, "utf-8", "replace") as lines:
+            for line in lines:
+                self._server.log(self._namespace, self._name, line, name)
 
     def _await_ready(self, process: Forked, port: int) -> None:
         while process.poll() is None and not self._ending:
@@ -213,9 +216,9 @@ class _Pod:
             if self._ending:
                 try:
                     return process.wait(_GRACE_S)
-                except TimeoutError:
+                except subprocess.TimeoutExpired:
                     process.kill()
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.05)
         return process.wait()
 

@@ -1,8 +1,8 @@
-"""`python -m tests.kubernetes.standin.forked FD`: forks pods' processes, with whichpod imported already.
+"""`python -m tests.forked FD`: forks processes of this package, which is imported already.
 
-FD is one end of a socket pair (SOCK_SEQPACKET). A message is the command, its arguments and its environment as
-JSON, with the descriptor that becomes its output; what comes back is its number, and later how it ended. The end
-of file ends all of them.
+FD is one end of a socket pair (SOCK_SEQPACKET). A message is the module that is to run as a program, its
+arguments, its environment and its folder as JSON, with its descriptors: stdin, stdout, stderr and those that
+keep their numbers. What comes back is its number, and later how it ended. The end of file ends all of them.
 """
 
 from __future__ import annotations
@@ -18,18 +18,23 @@ import signal
 import socket
 import sys
 import traceback
-from typing import NoReturn
+from typing import Any, NoReturn
 
 MOST = 1 << 20
+MOST_DESCRIPTORS = 16
 _PR_SET_PDEATHSIG = 1
-_MAINS = {
+MAINS = {
     "whichpod": "whichpod.__main__",
     "whichpod.cluster.kubernetes.inside": "whichpod.cluster.kubernetes.inside",
+    "whichpod.cluster.local.zygote": "whichpod.cluster.local.zygote",
+    "whichpod.load.worker": "whichpod.load.worker",
 }
+"""What can be run, and where its `main` is."""
 _BEFORE = (
     "whichpod.cli.main", "whichpod.cli.serve", "whichpod.echo.run", "whichpod.echo.server",
-    "whichpod.echo.fast.server", "whichpod.probe.run", "whichpod.load.run", "whichpod.cluster.kubernetes.gate",
-    "whichpod.cluster.kubernetes.result", "whichpod.cluster.kubernetes.task", *_MAINS.values(),
+    "whichpod.echo.fast.server", "whichpod.probe.run", "whichpod.load.run",
+    "whichpod.cluster.kubernetes.gate", "whichpod.cluster.kubernetes.result",
+    "whichpod.cluster.kubernetes.task", *MAINS.values(),
 )  # fmt: skip
 
 
@@ -58,17 +63,17 @@ def main() -> None:
 
 
 def _obey(control: socket.socket) -> bool:
-    data, descriptors, *_ = socket.recv_fds(control, MOST, 1)
+    data, descriptors, *_ = socket.recv_fds(control, MOST, MOST_DESCRIPTORS)
     if not data:
         return False
-    number, module, arguments, environment = json.loads(data)
-    [output] = descriptors
+    command = json.loads(data)
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(control, parent, output, module, arguments, environment)
-    os.close(output)
-    _tell(control, {"number": number, "pid": pid})
+        _become(parent, descriptors, command)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    _tell(control, {"number": command["number"], "pid": pid})
     return True
 
 
@@ -90,33 +95,25 @@ def _tell(control: socket.socket, what: object) -> None:
         os._exit(0)
 
 
-def _become(
-    control: socket.socket,
-    parent: int,
-    output: int,
-    module: str,
-    arguments: list[str],
-    environment: dict[str, str],
-) -> NoReturn:
+def _become(parent: int, descriptors: list[int], command: dict[str, Any]) -> NoReturn:
     code = 70
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(0)
-        control.close()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.closerange(3, 256)
+        if command["session"]:
+            os.setsid()
+        _place(descriptors, [0, 1, 2, *command["numbers"]])
         os.environ.clear()
-        os.environ.update(environment)
-        sys.argv = [module, *arguments]
+        os.environ.update(command["environment"])
+        os.chdir(command["folder"])
+        sys.argv = [command["module"], *command["arguments"]]
+        sys.stdin = os.fdopen(0, closefd=False)
         sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, closefd=False) for fd in (1, 2))
-        code = importlib.import_module(_MAINS[module]).main() or 0
+        code = importlib.import_module(MAINS[command["module"]]).main() or 0
     except SystemExit as e:
         code = e.code if isinstance(e.code, int) else 1
     except BaseException:
@@ -126,6 +123,17 @@ def _become(
             with contextlib.suppress(OSError):
                 stream.flush()
         os._exit(code)
+
+
+def _place(descriptors: list[int], targets: list[int]) -> None:
+    """Gives them these numbers, and closes all others."""
+    above = max(*targets, *descriptors, 255) + 1
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, above + number)
+    os.closerange(0, above)
+    for number, target in enumerate(targets):
+        os.dup2(above + number, target)
+    os.closerange(above, above + len(targets))
 
 
 if __name__ == "__main__":
