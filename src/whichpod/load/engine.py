@@ -155,9 +155,10 @@ class Engine:
     def line_up(self, line: Line) -> None:
         """It can take RPCs."""
         self._down_since = None
-        self.pace.up(line)
+        # Before others take its streams.
         if self.pace.retries:
             self.loop.soon(self.pace.retry)
+        self.pace.up(line)
         self._check_prepared()
 
     def line_down(self, line: Line) -> None:

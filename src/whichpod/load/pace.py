@@ -94,15 +94,14 @@ class Pace(ABC):
 
     def retry(self) -> None:
         """Starts what waits to be tried again: on its own line, which may be about to have a new connection,
-        as a channel would. Other connections may be as near to their end as that one was. Where its line is
-        down, whichever takes it."""
+        as a channel would, or to have a stream free. Other connections may be as near to their end as that one
+        was. Where its line is down, whichever takes it."""
         able = deque(line for line in self._engine.lines if line.ready)
         for _ in range(len(self._again)):
             token, line = self._again.popleft()
-            if line.connecting:
-                self._again.append((token, line))
-                continue
-            if line.start([token]):
+            if line.connecting or line.ready:
+                if not line.start([token]):
+                    self._again.append((token, line))
                 continue
             while able and not able[0].start([token]):
                 able.popleft()
