@@ -107,7 +107,7 @@ def test_it_is_killed_and_another_is_there(name: str) -> None:
     assert (tally.in_flight, tally.dropped) == (0, 0)
     # None fails where it was ahead of the other one just then, so that nothing was under way there.
     assert {"OK"} <= set(tally.statuses) <= {"OK", "UNAVAILABLE"}
-    assert report.evidence.first_error
+    assert report.evidence.first_error or not tally.failed
     assert tally.failed <= 40
     assert report.end_reason == "interrupted"
 

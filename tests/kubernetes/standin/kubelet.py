@@ -17,6 +17,7 @@ from tests.forks import FORKS, Forked
 from tests.kubernetes.standin.environment import environment
 from tests.kubernetes.standin.network import Network, gate_of
 from tests.kubernetes.standin.server import ApiServer
+from tests.kubernetes.standin.status import RefusedError
 from tests.kubernetes.standin.store import Object
 from tests.kubernetes.standin.troubles import LAST_WORDS, PULL_ERROR, Troubles, status_of, waiting
 from whichpod.cluster.kubernetes.task import QUIT, TASK
@@ -268,17 +269,19 @@ class _Pod:
 
     def _warn(self, reason: str, message: str) -> None:
         about = {"kind": "Pod", "name": self._name, "namespace": self._namespace}
-        self._kubelet._store.create(
-            {
-                "apiVersion": "v1",
-                "kind": "Event",
-                "metadata": {"name": f"{self._name}.{reason.lower()}", "namespace": self._namespace},
-                "involvedObject": about,
-                "reason": reason,
-                "message": message,
-                "type": "Warning",
-            }
-        )
+        # Its namespace may be about to go: no event is worth a failure.
+        with contextlib.suppress(RefusedError):
+            self._kubelet._store.create(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Event",
+                    "metadata": {"name": f"{self._name}.{reason.lower()}", "namespace": self._namespace},
+                    "involvedObject": about,
+                    "reason": reason,
+                    "message": message,
+                    "type": "Warning",
+                }
+            )
 
     def _say(self, status: Object) -> None:
         def change(pod: Object) -> None:

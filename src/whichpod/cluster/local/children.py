@@ -24,8 +24,12 @@ from whichpod.model.target import Target
 
 def prepare() -> None:
     """Imports all that children need, so that they share it. Starts no thread and opens no socket."""
+    import encodings.idna  # noqa: F401  # what hosts' names are looked up with
+
     import whichpod.echo.args
+    import whichpod.echo.fast.server
     import whichpod.echo.run
+    import whichpod.echo.server
     import whichpod.load.run
     import whichpod.probe.run  # noqa: F401
 
