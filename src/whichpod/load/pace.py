@@ -93,9 +93,11 @@ class Pace(ABC):
             self.freed(line, 1, now)
 
     def retry(self) -> None:
-        """Starts what waits to be tried again: on its own line, as a channel would, which may be about to have
-        a new connection or a stream free. Others may be as near to their end as that one was. Where its line
-        is down, whichever takes it."""
+        """Starts what waits to be tried again: on its own line, as a channel would.
+
+        That may be about to have a new connection or a stream free. Other connections may be as near to their
+        end as it was. Where its line is down, whichever takes it.
+        """
         able = deque(line for line in self._engine.lines if line.ready)
         for _ in range(len(self._again)):
             token, line = self._again.popleft()
