@@ -124,7 +124,7 @@ class AdsServer:
         if snapshot is None:
             return "it was given none"
         if not streams:
-            return "it did not connect to the control plane"
+            return f"it did not connect to the control plane{'' if self._server else ', which is down'}"
         waiting = sorted({_short(t) for s in streams for t in s.pending(snapshot)})
         return f"it did not acknowledge {', '.join(waiting)}"
 

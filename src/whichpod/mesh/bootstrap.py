@@ -9,6 +9,8 @@ from whichpod.mesh.identity import Identity
 from whichpod.mesh.pieces import UNIX, JsonObject, ads, marked, socket, split_address, typed
 
 CONTROL_PLANE = "xds-grpc"
+_AGAIN: JsonObject = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}}
+"""How often a control plane that is down is tried again; without this after up to 30 s."""
 MOST_CONNECTIONS = 1_000_000
 """Envoy warns when connections to it are not limited; no lab comes near this."""
 
@@ -42,7 +44,7 @@ def envoy_bootstrap(
                 "api_type": "GRPC",
                 "transport_api_version": "V3",
                 "set_node_on_first_message_only": True,
-                "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE}}],
+                "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE, "retry_policy": _AGAIN}}],
             },
             "cds_config": ads(),
             "lds_config": ads(),

@@ -40,5 +40,5 @@ def apply(
         answer = asked(name, "apply", manifests)
     for note in dict.fromkeys(answer["notes"]):
         print(f"whichpod: {note}", file=sys.stderr)
-    show(answer, f"Applied: {answer['pods']} pods.", json)
+    show(answer, f"Applied: {answer['ready']} pods ready.", json)
     return ExitCode.OK

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from whichpod.cluster.session.asked import Program
-    from whichpod.cluster.session.talk import Talk
 
 _CHUNK = 1 << 16
 _LAST_WORDS_S = 1.0
@@ -43,16 +42,23 @@ def attached(name: str, program: Program) -> int:
 
 async def _run(name: str, program: Program, descriptors: tuple[int, int, int]) -> int:
     from whichpod.cluster.session.client import ask
+    from whichpod.cluster.session.talk import Talk
 
-    loop = asyncio.get_running_loop()
+    loop, talks, early = asyncio.get_running_loop(), list[Talk](), list[int]()
 
-    def pass_on(talk: Talk, number: int) -> None:
-        talk.say(signal=number)
+    def pass_on(number: int) -> None:
+        for talk in talks:
+            talk.say(signal=number)
+        if not talks:
+            early.append(number)
 
     def begun(talk: Talk) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            loop.add_signal_handler(number, pass_on, talk, int(number))
+        talks.append(talk)
+        for number in early:
+            talk.say(signal=number)
 
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        loop.add_signal_handler(number, pass_on, int(number))
     answer: dict[str, Any] = await ask(name, "exec", program, descriptors=descriptors, begun=begun)
     code = int(answer["code"])
     return code if code >= 0 else 128 - code

@@ -18,7 +18,7 @@ from whichpod.cluster.protocol import Client, LoadRun, Via, dialled
 from whichpod.load.progress import LoadProgress
 from whichpod.mesh.registry import Registry
 from whichpod.model.errors import LabError
-from whichpod.model.plan import Plan
+from whichpod.model.plan import PEER, Plan
 from whichpod.model.report import Report
 from whichpod.model.target import Target
 from whichpod.model.usage import Role
@@ -44,10 +44,12 @@ class Clients:
         self._settle = settle
         self._environment = environment
         self._count = 0
+        self._settled = True
+        """Whether all that was started for clients is known to have taken its configuration."""
 
     async def probe(self, client: Client, plan: Plan, progress: Callable[[Progress], None] | None) -> Report:
         """See the protocol."""
-        target = await self._made_ready(client)
+        target = await self._made_ready(client, plan)
         standing = self._fabric.client(client)
         report = await run_client(self._supervisor, self._name("client"), target, plan, standing, progress)
         self._fabric.check()
@@ -58,7 +60,7 @@ class Clients:
         self, client: Client, plan: Plan, progress: Callable[[LoadProgress], None] | None
     ) -> LoadRun:
         """See the protocol."""
-        target = await self._made_ready(client)
+        target = await self._made_ready(client, plan)
         if client.via is Via.DNS:
             # The engine dials what the name stands for, and the name is what proxies route by.
             target = replace(target, authority=target.address.rpartition("/")[2])
@@ -76,19 +78,13 @@ class Clients:
 
         Raises LabError where there is no such pod, or nothing that a client could reach.
         """
-        bundle, client, given = self._workloads.bundle, Client(meshed=meshed), {}
         if pod:
-            found = self._workloads.find(pod)
-            standing = self._fabric.standing(found)
-            given = self._workloads.variables(found)
+            found, client = self._workloads.find(pod), Client()
+            standing, given = self._fabric.standing(found), self._workloads.variables(found)
         else:
-            services = sorted(bundle.services, key=lambda s: s.headless)
-            if not services:
-                raise LabError("The manifests have no Service, which a client could reach.")
-            client = Client(f"{services[0].meta.namespace}/{services[0].meta.name}", meshed=meshed)
-            await self._provided(client)
-            standing = self._fabric.client(client)
-        reach = Reach(bundle, self._fabric, client, standing)
+            client = await self.anybody(meshed=meshed)
+            standing, given = self._fabric.client(client), {}
+        reach = Reach(self._workloads.bundle, self._fabric, client, standing)
         return self._supervisor.exec(
             self._name("exec"),
             await reach.filled_in(command.argv),
@@ -100,13 +96,23 @@ class Clients:
             terminal=command.terminal,
         )
 
-    async def _provided(self, client: Client) -> None:
-        if await self._fabric.provide(client):
-            await self._settle()
+    async def anybody(self, *, meshed: bool) -> Client:
+        """A client that is there, for whatever it will dial. Raises LabError where there is no Service."""
+        for service in sorted(self._workloads.bundle.services, key=lambda s: s.headless):
+            client = Client(f"{service.meta.namespace}/{service.meta.name}", meshed=meshed)
+            await self._provided(client)
+            return client
+        raise LabError("The manifests have no Service, which a client could reach.")
 
-    async def _made_ready(self, client: Client) -> Target:
+    async def _provided(self, client: Client) -> None:
+        self._settled = not await self._fabric.provide(client) and self._settled
+        if not self._settled:
+            await self._settle()
+            self._settled = True
+
+    async def _made_ready(self, client: Client, plan: Plan) -> Target:
         await self._provided(client)
-        known = self._known(client)
+        known = self._known(client, plan)
         return Target(await self._address(client), known=known, known_by="lab" if known else None)
 
     def _name(self, kind: str) -> str:
@@ -161,18 +167,26 @@ class Clients:
         pod = next(p for p in self._workloads.pods if p.ip == endpoint.address)
         return await self._fabric.forward(pod, number, client=client)
 
-    def _known(self, client: Client) -> tuple[str, ...]:
-        """The pods that should answer: those that are ready and can say who they are."""
+    def _known(self, client: Client, plan: Plan) -> tuple[str, ...]:
+        """The pods that should answer: those that are ready and can be told apart.
+
+        Echo pods say who they are. Others are taken to be known by their names, which they have as HOSTNAME,
+        or by their addresses where the client connects to them itself.
+        """
         if client.deployment and not client.backends:
-            pods = self._of(client.deployment)
+            pods, direct = self._of(client.deployment), client.via is Via.ENDPOINTS
         else:
             service = self._workloads.bundle.service(client.backends or client.service)
+            direct = service.headless and not client.backends and client.via is Via.DNS
             pods = [
                 p
                 for p in self._workloads.pods
                 if service.selects(p.deployment.meta.namespace, p.deployment.pod_labels)
             ]
-        return tuple(p.name for p in pods if p.ready and p.echo)
+        ready = [p for p in pods if p.ready]
+        if plan.identify == PEER:
+            return tuple(p.ip for p in ready) if direct else ()
+        return tuple(p.name for p in ready if p.echo or plan.method)
 
     def _of(self, deployment: str) -> list[Pod]:
         return self._workloads.of(self._workloads.bundle.deployment(deployment))

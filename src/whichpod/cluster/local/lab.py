@@ -16,6 +16,7 @@ from whichpod.cluster.local.images import image_of
 from whichpod.cluster.local.kubelet import Kubelet
 from whichpod.cluster.local.pods import check_images
 from whichpod.cluster.local.programs import Command
+from whichpod.cluster.local.proxies import CLIENT
 from whichpod.cluster.local.supervisor import Process, Supervisor
 from whichpod.cluster.local.tasks import together, unless
 from whichpod.cluster.local.workloads import Workloads
@@ -189,7 +190,9 @@ class LocalLab:
 
     async def sidecar(self, owner: str, path: str) -> bytes:
         """GET from a sidecar's administration interface; see the protocol."""
-        if owner != "client":
+        if owner == CLIENT:
+            await self._clients.anybody(meshed=True)
+        else:
             self._workloads.find(owner)
         return await self._fabric.sidecar_admin(owner, path)
 

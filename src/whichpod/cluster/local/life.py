@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ENDS_TOLERATED = 2
 """How often a container of a live lab may end before it was ever ready, until waiting makes no sense: its
 first restart comes at once, further ones don't."""
+_LOOK_AGAIN_S = 1.0
 _EXTENSION_S = 2.0
 """What a container gets whose hook has used up the grace (kubernetes.io, Pod Lifecycle, termination)."""
 
@@ -35,6 +36,7 @@ class Life:
         self._live = live
         self._keepers: list[Keeper] = []
         self._joined = False
+        self._sidecar = "Its sidecar is not ready."
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._up.add_done_callback(lambda f: f.cancelled() or f.exception())
         self._attached: asyncio.Task[None] | None = None
@@ -62,12 +64,24 @@ class Life:
                     await self._initialised(container)
             for container in pod.deployment.containers:
                 self._keep(container)
-            await self._kubelet.fabric.joined(pod)
-            self._joined = True
-            self._look()
+            await self._join()
         except WhichpodError as error:
             pod.reason = error.message
             self._give_up(error)
+
+    async def _join(self) -> None:
+        """Waits for the sidecar, as long as it takes: it may be that nobody configures it at present."""
+        while not self._joined:
+            try:
+                await self._kubelet.fabric.joined(self._pod)
+                self._joined = True
+            except LabError as error:
+                self._sidecar = error.message
+                self._give_up(error)
+                if not self._live:
+                    raise
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            self._look()
 
     def _keep(self, container: Container) -> Keeper:
         keeper = Keeper(
@@ -114,7 +128,7 @@ class Life:
             pod.state = "back-off"
         else:
             pod.state = "running" if whole and all(k.started.is_set() for k in keepers) else "starting"
-        pod.reason = unready.reason if unready else "" if whole else "Its sidecar is not ready."
+        pod.reason = unready.reason if unready else "" if whole else self._sidecar
         self._workloads.ready(pod, whole and unready is None)
         if pod.ready and not self._up.done():
             self._up.set_result(None)

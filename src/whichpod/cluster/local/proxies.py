@@ -26,6 +26,8 @@ from whichpod.mesh.registry import Registry
 from whichpod.mesh.resources import Resources
 from whichpod.model.errors import LabError
 
+CLIENT = "client"
+"""What the client is called where else a pod's name stands."""
 CLIENT_SIDECAR = "sidecar of the client"
 CLIENT_ACCOUNT = ("default", "default")
 """Namespace and service account of the client."""
@@ -182,7 +184,7 @@ class Proxies:
 
         Raises LabError where there is none, or where it doesn't answer.
         """
-        node = self._nodes.get(CLIENT_SIDECAR if owner == "client" else sidecar_of(owner))
+        node = self._nodes.get(CLIENT_SIDECAR if owner == CLIENT else sidecar_of(owner))
         if not node or not node.process:
             raise LabError(f"{owner} has no sidecar.")
         return await get(node.connect, node.admin, ADMIN_PORT, path, self._timeout_s)
@@ -207,8 +209,12 @@ class Proxies:
             return self._ads.address or await self._ads.start(self._listen)
 
     async def _settle(self, name: str, node: _Node, process: Process, resources: Resources) -> None:
-        await _while_it_runs(process, self._ads.acked(name, self._timeout_s))
-        await _while_it_runs(process, self._listening(name, node, set(resources.listeners)))
+        try:
+            await _while_it_runs(process, self._ads.acked(name, self._timeout_s))
+            await _while_it_runs(process, self._listening(name, node, set(resources.listeners)))
+        except LabError:
+            if self._nodes.get(name) is node:  # else its pod was told to end meanwhile
+                raise
 
     async def _listening(self, name: str, node: _Node, wanted: set[str]) -> None:
         """Listeners may wait for clusters and routes before they begin, and Envoy may be starting yet."""

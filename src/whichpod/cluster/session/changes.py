@@ -24,7 +24,8 @@ async def apply(desk: Desk, asked: Manifests, _talk: Talk) -> object:
     async with desk.changing:
         await lab.apply(bundle)
         desk.manifests = asked
-    return {"notes": [str(note) for note in bundle.notes], "pods": len(lab.pods)}
+    notes = [str(note) for note in bundle.notes]
+    return {"notes": notes, "ready": sum(p.ready for p in lab.pods)}
 
 
 @operation("scale", Scale, goes_on=True)

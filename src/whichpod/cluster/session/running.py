@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from functools import partial
 from pathlib import Path
 
 from whichpod.cluster.local.lab import LocalLab
 from whichpod.cluster.local.pods import Pod
 from whichpod.cluster.local.programs import Command
+from whichpod.cluster.local.proxies import CLIENT
 from whichpod.cluster.local.relay import Relay
 from whichpod.cluster.local.supervisor import Process
 from whichpod.cluster.session.asked import Forward, Probe, Program
@@ -21,7 +23,6 @@ from whichpod.model.errors import LabError, UsageError
 
 _HANG_UP_S = 2.0
 """How long a program may take to end when the command that ran it is gone."""
-CLIENT = "client"
 
 
 @operation("exec", Program)
@@ -33,7 +34,9 @@ async def exec_(desk: Desk, asked: Program, talk: Talk) -> object:
     command = Command(asked.argv, asked.env, Path(asked.folder), tuple(talk.descriptors), asked.terminal)
     process = await lab.exec(command, pod=asked.pod, meshed=asked.meshed)
     talk.drop_descriptors()
-    talk.on_signal = lambda number: process.signal(number, all_of_it=True)
+    talk.on_signal = partial(process.signal, all_of_it=True)
+    for number in talk.early_signals:
+        talk.on_signal(number)
     try:
         await asyncio.wait({process.exited})
     except asyncio.CancelledError:
@@ -72,11 +75,8 @@ async def bench(desk: Desk, asked: Probe, talk: Talk) -> object:
 
 
 async def _counters(lab: LocalLab, asked: Probe) -> bytes:
-    """What the client's sidecar has counted; nothing before it is there."""
-    if asked.client.meshed:
-        with contextlib.suppress(LabError):
-            return await lab.sidecar(CLIENT, COUNTERS)
-    return b""
+    """What the client's sidecar has counted; nothing where it has none."""
+    return await lab.sidecar(CLIENT, COUNTERS) if asked.client.meshed else b""
 
 
 @operation("port-forward", Forward)

@@ -120,8 +120,8 @@ async def _left(talk: Talk) -> None:
     async for said in talk.all_of_it():
         if said.get("stop"):
             return
-        if talk.on_signal and isinstance(said.get("signal"), int):
-            talk.on_signal(said["signal"])
+        if isinstance(said.get("signal"), int):
+            (talk.on_signal or talk.early_signals.append)(said["signal"])
 
 
 def _operation(request: dict[str, Any], name: str) -> Operation:

@@ -61,7 +61,10 @@ def _pod(pod: Pod) -> PodStatus:
 
 
 def _service(service: Service, lab: LocalLab, registry: Registry) -> ServiceStatus:
-    selected = [e for e in registry.endpoints if service.selects(e.namespace, e.labels)]
+    going = {p.ip for p in lab.workloads.pods if p.ending}
+    selected = [
+        e for e in registry.endpoints if service.selects(e.namespace, e.labels) and e.address not in going
+    ]
     return ServiceStatus(
         name=service.meta.name,
         namespace=service.meta.namespace,

@@ -47,6 +47,8 @@ class Talk:
         self._sender = asyncio.create_task(self._send_all())
         self.on_signal: Callable[[int], None] | None = None
         """What to do with a signal that a command passes on."""
+        self.early_signals: list[int] = []
+        """Those that came before anybody knew what to do with them."""
         self.descriptors: list[int] = []
         """Those that came with what was read so far; ours to close."""
 
