@@ -50,7 +50,7 @@ def test_every_configuration_behaves_as_it_is_said_to(tmp_path: Path) -> None:
         "cluster",
     }
     rows = {r["name"]: r for r in data["rows"]}
-    assert len(rows) == 23
+    assert len(rows) == 24
     assert "gateway-grpcroute" not in rows  # it runs in a cluster only
     for r in rows.values():
         if r["outcome"] == "passed":
@@ -67,7 +67,7 @@ def test_every_configuration_behaves_as_it_is_said_to(tmp_path: Path) -> None:
     assert rows["istio-stream"]["verdict"]["unit"] == "message"
     suite = ET.parse(tmp_path / "reports" / "matrix.xml").find("testsuite")
     assert suite is not None
-    assert suite.get("tests") == "23"
+    assert suite.get("tests") == "24"
     assert json.loads((tmp_path / "reports" / "matrix.json").read_text()) == data
     assert (
         "| [istio](#istio) | balanced (even) | 5 of 5 |" in (tmp_path / "reports" / "matrix.md").read_text()

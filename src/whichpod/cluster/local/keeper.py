@@ -201,6 +201,7 @@ class Keeper:
         for turn in range(probe.failure_threshold):
             if turn:
                 await asyncio.sleep(probe.period_s)
+            await self._kubelet.pace.turn()
             why = await self._asked_once(probe)
             if not why:
                 return ""

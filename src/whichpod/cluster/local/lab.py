@@ -31,6 +31,10 @@ from whichpod.model.plan import Plan
 from whichpod.model.report import Report
 from whichpod.probe.run import Progress
 
+_REST = 9.0
+"""How long it is left between pushes, in terms of what one takes: with a thousand pods that come one by one
+there would be time for nothing else. istiod waits as well (PILOT_DEBOUNCE_AFTER, 100 ms)."""
+
 
 class LocalLab:
     """A lab, see LiveLab. Made by a cluster; `start`, then `close` whatever happened."""
@@ -64,6 +68,7 @@ class LocalLab:
         )
         self._known_registry: Registry | None = None
         self._push_due = False
+        self._push_not_before = 0.0
         self._up = False
         self.control_plane_up = self.dns_up = True
         """Whether they were left to run."""
@@ -260,11 +265,15 @@ class LocalLab:
         if self._up and not self._push_due:
             # Pods that come or go together make one push.
             self._push_due = True
-            asyncio.get_running_loop().call_soon(self._push)
+            loop = asyncio.get_running_loop()
+            loop.call_at(max(loop.time(), self._push_not_before), self._push)
 
     def _push(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         self._push_due = False
         self._fabric.push(self.registry())
+        self._push_not_before = loop.time() + _REST * (loop.time() - began)
 
     async def _settle(self) -> None:
         self._push()

@@ -155,10 +155,11 @@ class Pod:
         if keyed:
             source = labels if keyed[1] == "labels" else self.deployment.pod_annotations
             return source.get(keyed[2], "")
+        if path == "metadata.uid":
+            return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.name}.{meta.namespace}.{self.ip}"))
         fields = {
             "metadata.name": self.name,
             "metadata.namespace": meta.namespace,
-            "metadata.uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.name}.{meta.namespace}.{self.ip}")),
             "spec.nodeName": self.node,
             "spec.serviceAccountName": self.deployment.service_account,
             "status.podIP": self.ip,

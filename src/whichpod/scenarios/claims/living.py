@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from whichpod.model.claims import Ruling
 from whichpod.model.verdict import Balance
 from whichpod.scenarios.claims.claim import Claim, Evidence, distribution
@@ -31,16 +33,17 @@ def least_request(e: Evidence) -> tuple[Ruling, str]:
     assert rr.verdict is not None
     assert lr.verdict is not None
     turns, least = "slow/istio", "slow/istio-least-request"
-    faster = e.number(least, "after") / e.number(turns, "after")
+    share, lower = e.number(turns, "its"), e.number(least, "its")
+    slow, fast = e.number(turns, "p90_ms"), e.number(least, "p90_ms")
     said = (
-        f"One pod of five takes 100 ms, the others 1 ms, 20 RPCs in flight: ROUND_ROBIN gives it "
-        f"{e.number(turns, 'its'):.0f} % and does {e.number(turns, 'after'):.0f} RPCs per second, "
-        f"LEAST_REQUEST {e.number(least, 'its'):.0f} % and {e.number(least, 'after'):.0f}. "
-        f"Five equal pods, one RPC at a time: {distribution(rr)} and {distribution(lr)}, since with nothing "
-        "in flight all pods tie and the choice is random."
+        f"One pod of five takes 100 ms, the others 1 ms, 20 RPCs in flight: ROUND_ROBIN gives it {share:.0f} "
+        f"%, with a p90 of {slow:.0f} ms and {e.number(turns, 'after'):.0f} RPCs per second, LEAST_REQUEST "
+        f"{lower:.0f} %, {fast:.0f} ms and {e.number(least, 'after'):.0f} (on {os.cpu_count()} cores for "
+        f"all). Five equal pods, one RPC at a time: {distribution(rr)} and {distribution(lr)}, since with "
+        "nothing in flight all pods tie and the choice is random."
     )
     more_even = lr.verdict.spread.cv < rr.verdict.spread.cv
-    if faster > 1.2:
+    if lower < share / 2 and fast < slow:
         return (Ruling.CONFIRMED if more_even else Ruling.DEPENDS), said
     return Ruling.REFUTED, said
 

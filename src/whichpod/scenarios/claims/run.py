@@ -61,7 +61,7 @@ async def run_claims(
     evidence.rows = {row.name: row for row in matrix.rows}
     cells = list(dict.fromkeys(name for c in claims for name in c.cells))
     if cells and found.end_reason == "completed":
-        options = DynamicOptions(ready_timeout_s=ready_timeout_s)
+        options = DynamicOptions(at_once=2, ready_timeout_s=ready_timeout_s)
         living = await run_dynamic(cluster, chosen_cells(dynamic_scenarios(), cells, []), options, watcher)
         evidence.cells = {cell.name: cell for cell in living.cells}
         found.end_reason = living.end_reason
