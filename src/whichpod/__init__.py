@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from whichpod.cluster.kubernetes.service import find_service
     from whichpod.cluster.kubernetes.settings import Settings as KubernetesSettings
     from whichpod.cluster.loopback import LoopbackCluster
-    from whichpod.cluster.protocol import Client, Cluster, Lab
+    from whichpod.cluster.netns import NetnsCluster
+    from whichpod.cluster.protocol import Client, Cluster, Lab, LabEvent, LiveCluster, LiveLab, PodInfo, Via
     from whichpod.echo.fast.server import FastServer
     from whichpod.echo.identity import Identity
     from whichpod.echo.server import EchoServer, ServerSettings
@@ -102,14 +103,17 @@ _WHERE = {
     "Histogram": "model.histogram", "Identify": "load.call", "Identity": "echo.identity",
     "KubernetesApi": "cluster.kubernetes.api:Api", "KubernetesCluster": "cluster.kubernetes.cluster",
     "KubernetesSettings": "cluster.kubernetes.settings:Settings", "Lab": "cluster.protocol",
-    "LabError": "model.errors", "Load": "cluster.kubernetes.distributed", "LoadProgress": "load.progress",
+    "LabError": "model.errors", "LabEvent": "cluster.protocol", "LiveCluster": "cluster.protocol",
+    "LiveLab": "cluster.protocol", "Load": "cluster.kubernetes.distributed", "LoadProgress": "load.progress",
     "LoopbackCluster": "cluster.loopback", "ManifestError": "model.errors", "Matrix": "model.report",
-    "MatrixOptions": "scenarios.run:Options", "Observation": "model.tally", "Plan": "model.plan",
+    "MatrixOptions": "scenarios.run:Options", "NetnsCluster": "cluster.netns", "Observation": "model.tally",
+    "Plan": "model.plan", "PodInfo": "cluster.protocol",
     "Report": "model.report", "Row": "model.report", "Ruling": "model.claims",
     "Scenario": "scenarios.scenario", "ServerSettings": "echo.server", "Tally": "model.tally",
     "Target": "model.target", "TargetError": "model.errors", "Threshold": "model.threshold",
     "Timeline": "model.timeline", "Tls": "model.target", "UsageError": "model.errors",
-    "Verdict": "model.verdict", "WhichpodError": "model.errors", "bench_csv": "report.bench_csv",
+    "Verdict": "model.verdict", "Via": "cluster.protocol", "WhichpodError": "model.errors",
+    "bench_csv": "report.bench_csv",
     "bench_markdown": "report.bench_markdown", "bench_service": "cluster.kubernetes.distributed:bench",
     "check_thresholds": "judge.thresholds", "chosen_cells": "scenarios.dynamic.scenario",
     "consecutive": "probe.endpoints", "diagnose": "judge", "dynamic_html": "report.dynamic_html",
@@ -153,14 +157,19 @@ __all__ = [
     "KubernetesSettings",
     "Lab",
     "LabError",
+    "LabEvent",
+    "LiveCluster",
+    "LiveLab",
     "Load",
     "LoadProgress",
     "LoopbackCluster",
     "ManifestError",
     "Matrix",
     "MatrixOptions",
+    "NetnsCluster",
     "Observation",
     "Plan",
+    "PodInfo",
     "Report",
     "Row",
     "Ruling",
@@ -174,6 +183,7 @@ __all__ = [
     "Tls",
     "UsageError",
     "Verdict",
+    "Via",
     "WhichpodError",
     "__version__",
     "bench_csv",

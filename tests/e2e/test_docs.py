@@ -23,20 +23,25 @@ def block(part: str) -> str:
 
 
 def test_the_python_of_the_docs_compiles() -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     for text in BLOCKS:
         compile(text, "docs/python.md", "exec")
 
 
+@pytest.mark.parametrize(("part", "said"), [(".lab(", "'echo-4': 10"), (".live(", "('fault', 'echo-2')")])
 def test_a_lab_of_ones_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    part: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "manifests").mkdir()
     for name in ("echo.yaml", "service-headless.yaml"):
         shutil.copy(BUILT_IN / "base" / name, tmp_path / "manifests")
     monkeypatch.chdir(tmp_path)
-    exec(compile(block("load_manifests"), "docs/python.md", "exec"), {})
-    assert "'echo-4': 10" in capsys.readouterr().out
+    exec(compile(block(part), "docs/python.md", "exec"), {})
+    assert said in capsys.readouterr().out
 
 
 def test_a_matrix_in_a_cluster(

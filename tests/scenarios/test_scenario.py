@@ -28,7 +28,8 @@ EXPECTED = {
     "local-single": "single", "local-connections": "single", "clusterip": "none",
     "clusterip-connections": "pinned=5", "clusterip-round-robin": "none", "multi-endpoint": "even",
     "headless-pick-first": "none", "headless-round-robin": "even", "connection-age": "at-least=2",
-    "istio": "exact", "istio-least-request": "random", "istio-port-forward": "none", "istio-tcp-port": "none",
+    "istio": "exact", "istio-caller-only": "exact",
+    "istio-least-request": "random", "istio-port-forward": "none", "istio-tcp-port": "none",
     "istio-stream": "none", "istio-streams": "even", "istio-grpcroute": "exact", "istio-strict": "exact",
     "istio-strict-plain": "refused",
     "proxyless": "even", "edge-envoy": "even", "edge-nginx": "even", "edge-caddy": "even",
@@ -73,8 +74,8 @@ def test_more_pods_get_more_requests_unless_told() -> None:
 def test_selection_takes_globs() -> None:
     names = [s.name for s in selected(scenarios(), ["istio*", "clusterip"], ["istio-s*"])]
     assert names == [
-        "clusterip", "istio", "istio-least-request", "istio-port-forward", "istio-tcp-port",
-        "istio-grpcroute",
+        "clusterip", "istio", "istio-caller-only", "istio-least-request", "istio-port-forward",
+        "istio-tcp-port", "istio-grpcroute",
     ]  # fmt: skip
 
 
