@@ -135,7 +135,7 @@ def test_a_signal_to_all_of_a_process() -> None:
             assert alive(grandchild)
             child.signal(signal.SIGTERM, all_of_it=True)
             assert await child.exited == 0
-            assert not alive(grandchild)
+            await eventually(lambda: not alive(grandchild), "the grandchild's end")
 
     asyncio.run(run())
 

@@ -163,6 +163,7 @@ def test_a_server_that_hangs_goes_on_where_it_was(engine: str) -> None:
         server = unary(channel).server.id
         health = health_pb2_grpc.HealthStub(channel)
         process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # all of its threads stand still
         hanging: Any = channel.unary_unary(names.ECHO, SEND, REPLY).future(echo_pb2.EchoRequest(), 60)
         with pytest.raises(grpc.RpcError) as failed:
             health.Check(health_pb2.HealthCheckRequest(), timeout=0.2)
