@@ -196,19 +196,28 @@ def test_a_run_that_is_killed_leaves_neither_processes_nor_namespaces(tmp_path: 
     with run:
         assert run.stdout
         assert run.stdout.readline() == "going\n"
-        processes = with_marker(str(tmp_path))
-        namespaces = {os.stat(f"/proc/{pid}/ns/net").st_ino for pid in processes}
-        assert len(namespaces) > 4, "the node, three pods and the client"
-        run.send_signal(signal.SIGKILL)
-        run.stdout.read()
+        with contextlib.ExitStack() as held:
+            namespaces = {network(pid, held) for pid in with_marker(str(tmp_path))}
+            namespaces.discard(os.stat("/proc/self/ns/net").st_ino)
+            assert len(namespaces) > 4, "the node, three pods and the client"
+            run.send_signal(signal.SIGKILL)
+            run.stdout.read()
+            asyncio.run(gone(tmp_path, namespaces))
 
-    async def gone() -> None:
-        await eventually(lambda: not with_marker(str(tmp_path)), "the processes' end")
-        await eventually(lambda: not any(tmp_path.iterdir()), "the folder's end")
-        # Namespaces have no names, so they end with the last process in them.
-        assert not namespaces - {os.stat("/proc/self/ns/net").st_ino} & networks()
 
-    asyncio.run(gone())
+async def gone(folder: Path, namespaces: set[int]) -> None:
+    await eventually(lambda: not with_marker(str(folder)), "the processes' end")
+    await eventually(lambda: not any(folder.iterdir()), "the folder's end")
+    # Namespaces have no names, so they end with the last process in them. One that ends loses its
+    # environment, and with it the marker, a moment before its namespaces.
+    await eventually(lambda: not namespaces & networks(), "the namespaces' end")
+
+
+def network(pid: int, held: contextlib.ExitStack) -> int:
+    """The number of a process's network namespace: while it is held open, no other gets it."""
+    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    held.callback(os.close, namespace)
+    return os.fstat(namespace).st_ino
 
 
 def networks() -> set[int]:
