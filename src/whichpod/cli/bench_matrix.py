@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,8 @@ import typer
 
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
-from whichpod.model.errors import ExitCode, UsageError
+from whichpod.cli.reports import check_folder, write_all
+from whichpod.model.errors import ExitCode
 from whichpod.model.performance import Performance, Settings
 from whichpod.model.units import parse_duration
 
@@ -87,8 +87,7 @@ def bench_matrix(
         payload_size=payload_size,
     )
     check(settings)
-    if report and report.exists() and not report.is_dir():
-        raise UsageError(f"--report {report} is not a folder.", fix="Name a folder; it is made if need be.")
+    check_folder(report)
     from whichpod.cli.bench_matrix_progress import watcher
 
     with watcher(quiet=json) as watch:
@@ -128,21 +127,22 @@ def _list(configurations: list[Configuration], as_json: bool) -> int:
 
 
 def _show(table: Performance, folder: Path | None, as_json: bool) -> None:
+    if as_json:
+        print(table.to_text())
+    else:
+        from whichpod.report.console import out
+        from whichpod.report.performance_table import print_performance
+
+        print_performance(out(), table)
     if folder:
         from whichpod.report.performance_files import performance_csv, performance_markdown
 
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "bench-matrix.json").write_text(table.to_text() + "\n", encoding="utf-8")
-        (folder / "bench-matrix.md").write_text(performance_markdown(table), encoding="utf-8")
-        (folder / "bench-matrix.csv").write_text(performance_csv(table), encoding="utf-8")
-        print(f"Reports are in {folder}: bench-matrix.json, .md, .csv", file=sys.stderr)
-    if as_json:
-        print(table.to_text())
-        return
-    from whichpod.report.console import out
-    from whichpod.report.performance_table import print_performance
-
-    print_performance(out(), table)
+        files = {
+            "bench-matrix.json": table.to_text() + "\n",
+            "bench-matrix.md": performance_markdown(table),
+            "bench-matrix.csv": performance_csv(table),
+        }
+        write_all(folder, files)
 
 
 def _code(table: Performance) -> int:

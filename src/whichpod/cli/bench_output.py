@@ -9,18 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from whichpod.model.errors import ExitCode, UsageError, WhichpodError
-from whichpod.model.histogram import Histogram
+from whichpod.cli.reports import check_folder, write_all, write_file
+from whichpod.model.errors import UsageError
 from whichpod.model.report import Report
 
 STDOUT = "-"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-
-
-class OutputError(WhichpodError):
-    """A result can't be written."""
-
-    exit_code = ExitCode.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +28,7 @@ class Outputs:
 
     def check(self) -> None:
         """Raises UsageError, before anything starts, for what can't be written."""
-        folder = self.folder
-        if folder and folder.exists() and not folder.is_dir():
-            raise UsageError(
-                f"--report {folder} is not a folder.", fix="Name a folder; it is made if need be."
-            )
+        check_folder(self.folder)
         owners = [f"--{kind} -" for kind, name in self.files.items() if name == STDOUT]
         owners += ["--json"] * self.json
         if len(owners) > 1:
@@ -62,9 +52,9 @@ class Outputs:
         sys.stdout.flush()
         for kind, name in self.files.items():
             if name != STDOUT:
-                _write(Path(name), _RENDERERS[kind](report))
+                write_file(Path(name), _RENDERERS[kind](report))
         if self.folder:
-            _write_folder(self.folder, report)
+            write_all(self.folder, _files(report))
 
     def _print(self, report: Report) -> None:
         kind = next((kind for kind, name in self.files.items() if name == STDOUT), None)
@@ -100,37 +90,17 @@ def _hgrm(report: Report) -> str:
 _RENDERERS: dict[str, Callable[[Report], str]] = {"csv": _csv, "hgrm": _hgrm, "markdown": _markdown}
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{path} can't be written: {error.strerror}.", fix="The run itself went through."
-        ) from None
-
-
-def _write_folder(folder: Path, report: Report) -> None:
+def _files(report: Report) -> dict[str, str]:
     from whichpod.report.hgrm import hgrm
 
-    def log(path: Path, histogram: Histogram) -> None:
-        if histogram.count:
-            _write(path, hgrm(histogram))
-
-    _write(folder / "bench.json", report.to_text() + "\n")
-    _write(folder / "bench.md", _markdown(report))
-    _write(folder / "bench.csv", _csv(report))
-    log(folder / "latency.hgrm", report.tally.latency)
+    files = {"bench.json": report.to_text() + "\n", "bench.md": _markdown(report), "bench.csv": _csv(report)}
+    logs = {"latency": report.tally.latency}
     if report.plan.open_loop:
-        log(folder / "service.hgrm", report.tally.service)
-    taken: set[str] = set()
+        logs["service"] = report.tally.service
     for label, entry in sorted(report.tally.by_label().items()):
         # Names come over the wire: they must not lead out of the folder, nor be the same file.
-        name = _UNSAFE.sub("_", label).lstrip(".")[:80] or "_"
-        while name.lower() in taken:
+        name = "servers/" + (_UNSAFE.sub("_", label).lstrip(".")[:80] or "_")
+        while name.lower() in map(str.lower, logs):
             name += "_"
-        taken.add(name.lower())
-        log(folder / "servers" / f"{name}.hgrm", entry.latency)
-    print(
-        f"Reports are in {folder}: bench.json, bench.md, bench.csv, latency.hgrm, servers/", file=sys.stderr
-    )
+        logs[name] = entry.latency
+    return files | {f"{name}.hgrm": hgrm(log) for name, log in logs.items() if log.count}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from whichpod.cli.clusters import Access, local
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
+from whichpod.cli.reports import check_folder, write_all
 from whichpod.model.claims import Claims, Ruling
 from whichpod.model.errors import ExitCode, UsageError
 from whichpod.model.units import parse_duration
@@ -62,8 +62,7 @@ def claims(
     chosen = selected(only or [])
     if list_claims:
         return _list(chosen, json)
-    if report and report.exists() and not report.is_dir():
-        raise UsageError(f"--report {report} is not a folder.", fix="Name a folder; it is made if need be.")
+    check_folder(report)
     from whichpod.cli.claims_progress import watcher
     from whichpod.scenarios.claims.run import run_claims
 
@@ -89,20 +88,17 @@ def _list(chosen: list[Claim], as_json: bool) -> int:
 
 
 def _show(found: Claims, folder: Path | None, as_json: bool, verbose: bool) -> None:
+    if as_json:
+        print(found.to_text())
+    else:
+        from whichpod.report.claims import print_claims
+        from whichpod.report.console import out
+
+        print_claims(out(), found, verbose=verbose)
     if folder:
         from whichpod.report.claims import claims_markdown
 
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "claims.json").write_text(found.to_text() + "\n", encoding="utf-8")
-        (folder / "claims.md").write_text(claims_markdown(found), encoding="utf-8")
-        print(f"Reports are in {folder}: claims.json, claims.md", file=sys.stderr)
-    if as_json:
-        print(found.to_text())
-        return
-    from whichpod.report.claims import print_claims
-    from whichpod.report.console import out
-
-    print_claims(out(), found, verbose=verbose)
+        write_all(folder, {"claims.json": found.to_text() + "\n", "claims.md": claims_markdown(found)})
 
 
 def _code(found: Claims) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from whichpod.cli.clusters import CLUSTERS, Access, opened
 from whichpod.cli.interrupts import until_told
+from whichpod.cli.reports import check_folder, write_all
 from whichpod.model.dynamic import Cell, Dynamic
 from whichpod.model.errors import ExitCode, UsageError
 from whichpod.model.units import parse_duration
@@ -47,8 +48,7 @@ def run_cells(
     cells = chosen_cells(found, asked.only, asked.skip)
     if asked.list_cells:
         return _list(cells, json, at_once)
-    if report and report.exists() and not report.is_dir():
-        raise UsageError(f"--report {report} is not a folder.", fix="Name a folder; it is made if need be.")
+    check_folder(report)
     timeout_s = parse_duration(asked.ready_timeout or CLUSTERS[cluster], "--ready-timeout")
     options = DynamicOptions(at_once, timeout_s, asked.engine)
     with watcher(quiet=json) as watch:
@@ -98,8 +98,14 @@ def _list(cells: list[DynamicCell], as_json: bool, at_once: int) -> int:
 
 
 def _show(result: Dynamic, folder: Path | None, as_json: bool, verbose: bool) -> None:
+    if as_json:
+        print(result.to_text())
+    else:
+        from whichpod.report.console import out
+        from whichpod.report.dynamic_terminal import print_dynamic
+
+        print_dynamic(out(), result, verbose=verbose)
     if folder:
-        from whichpod.cli.matrix import write_all
         from whichpod.report.dynamic_html import dynamic_html
         from whichpod.report.dynamic_junit import dynamic_junit
         from whichpod.report.dynamic_markdown import dynamic_markdown
@@ -111,13 +117,6 @@ def _show(result: Dynamic, folder: Path | None, as_json: bool, verbose: bool) ->
             "dynamic.html": dynamic_html(result),
         }
         write_all(folder, files)
-    if as_json:
-        print(result.to_text())
-        return
-    from whichpod.report.console import out
-    from whichpod.report.dynamic_terminal import print_dynamic
-
-    print_dynamic(out(), result, verbose=verbose)
 
 
 def code(result: Dynamic) -> int:

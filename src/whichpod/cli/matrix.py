@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from whichpod.cli.interrupts import until_told
 from whichpod.cli.k8s.options import Context, GatewayClass, Image, Keep, Kubeconfig, Namespace, PullPolicy
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json, ProxyMode
+from whichpod.cli.reports import check_folder, write_all
 from whichpod.model.errors import ExitCode, UsageError
 from whichpod.model.report import Matrix, Row
 from whichpod.model.units import parse_duration
@@ -128,8 +128,7 @@ def matrix(
     if not only:
         # Asked for by name, such a row is skipped with the reason.
         chosen = [s for s in chosen if not s.elsewhere(cluster)] or chosen
-    if report and report.exists() and not report.is_dir():
-        raise UsageError(f"--report {report} is not a folder.", fix="Name a folder; it is made if need be.")
+    check_folder(report)
     from whichpod.scenarios.run import Options
 
     ready_timeout = ready_timeout or CLUSTERS[cluster]
@@ -179,6 +178,13 @@ def _list(chosen: list[Scenario], as_json: bool) -> int:
 
 
 def _show(result: Matrix, folder: Path | None, as_json: bool, verbose: bool) -> None:
+    if as_json:
+        print(result.to_text())
+    else:
+        from whichpod.report.console import out
+        from whichpod.report.matrix_table import print_matrix
+
+        print_matrix(out(), result, verbose=verbose)
     if folder:
         from whichpod.report.junit import matrix_junit
         from whichpod.report.markdown import matrix_markdown
@@ -191,21 +197,6 @@ def _show(result: Matrix, folder: Path | None, as_json: bool, verbose: bool) -> 
             "matrix.html": matrix_html(result),
         }
         write_all(folder, files)
-    if as_json:
-        print(result.to_text())
-        return
-    from whichpod.report.console import out
-    from whichpod.report.matrix_table import print_matrix
-
-    print_matrix(out(), result, verbose=verbose)
-
-
-def write_all(folder: Path, files: dict[str, str]) -> None:
-    """Writes a report's files into a folder, which is made if need be, and says so on stderr."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    print(f"Reports are in {folder}: {', '.join(files)}", file=sys.stderr)
 
 
 def _code(result: Matrix) -> int:

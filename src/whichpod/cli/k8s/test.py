@@ -11,6 +11,7 @@ from whichpod.cli.clusters import CLUSTERS, Access
 from whichpod.cli.k8s.options import Context, Image, Keep, Kubeconfig, Namespace, PullPolicy, ReadyTimeout
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
+from whichpod.cli.reports import check_folder
 from whichpod.model.errors import UsageError
 from whichpod.model.units import parse_duration
 
@@ -61,7 +62,8 @@ def run_tests(
     keep: Keep = False,
     ready_timeout: ReadyTimeout = CLUSTERS["kubernetes"],
     report: Annotated[
-        Path | None, typer.Option(help="Write matrix.json, matrix.md and matrix.xml into this folder.")
+        Path | None,
+        typer.Option(help="Write the report into this folder: as JSON, Markdown, JUnit XML and HTML."),
     ] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every row's distribution.")] = False,
     json: Json = False,
@@ -70,6 +72,7 @@ def run_tests(
     for option, value in (("--pods", pods), ("--requests", requests)):
         if value is not None and value < 2:
             raise UsageError(f"{option} {value} makes no sense.", fix="Give it 2 or more.")
+    check_folder(report)
     from whichpod.cli.matrix import run_rows
     from whichpod.scenarios.run import Options
     from whichpod.scenarios.scenario import scenarios, selected
