@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -12,15 +13,17 @@ from tests.judge.made import tally_of
 from whichpod.cluster.loopback import LoopbackCluster
 from whichpod.judge import judged
 from whichpod.model.claims import Claims, Ruling
-from whichpod.model.dynamic import Cell
+from whichpod.model.dynamic import Cell, Dynamic
 from whichpod.model.errors import UsageError
 from whichpod.model.expectation import parse_expectation
+from whichpod.model.performance import Performance, Settings
 from whichpod.model.plan import Plan
 from whichpod.model.question import Answer
 from whichpod.model.report import Evidence as Seen
-from whichpod.model.report import Report, Row, Saturation
+from whichpod.model.report import Matrix, Report, Row, Saturation
 from whichpod.model.target import Target
 from whichpod.report.claims import claims_markdown
+from whichpod.scenarios.claims import run
 from whichpod.scenarios.claims.catalogue import CLAIMS, selected
 from whichpod.scenarios.claims.claim import Evidence
 from whichpod.scenarios.claims.run import needed, run_claims, settled
@@ -255,6 +258,21 @@ def test_claims_are_chosen_by_glob_and_each_row_is_run_once() -> None:
         selected(["nonsense"])
     for name in {n for c in CLAIMS for n in (*c.rows, *c.trials)}:
         assert any(s.name == name for s in needed(CLAIMS)), name
+
+
+def test_what_was_real_in_each_lab_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ran(found: object) -> Callable[..., Awaitable[object]]:
+        return AsyncMock(return_value=found)
+
+    said = {"real": "gRPC; proxies", "stand-ins": "an Envoy stands for NAT"}
+    more = {"real": "gRPC", "stand-ins": "names stand for iptables", "nginx": "1"}
+    monkeypatch.setattr(run, "run_matrix", ran(Matrix(said, [])))
+    monkeypatch.setattr(run, "run_dynamic", ran(Dynamic(more, [])))
+    monkeypatch.setattr(run, "run_performance", ran(Performance({"haproxy": "2"}, Settings(), [])))
+    found = asyncio.run(run_claims(LoopbackCluster(), [BY_NAME["overhead"], BY_NAME["control-plane-dies"]]))
+    assert found.environment["real"] == "gRPC; proxies"
+    assert found.environment["stand-ins"] == "an Envoy stands for NAT; names stand for iptables"
+    assert (found.environment["nginx"], found.environment["haproxy"]) == ("1", "2")
 
 
 @pytest.fixture(scope="module")

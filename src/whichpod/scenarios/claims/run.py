@@ -16,6 +16,7 @@ from whichpod.scenarios.claims.claim import Claim, Evidence, UnsettledError, exh
 from whichpod.scenarios.dynamic.run import DynamicOptions, run_dynamic
 from whichpod.scenarios.dynamic.run import Watcher as DynamicWatcher
 from whichpod.scenarios.dynamic.scenario import chosen_cells, dynamic_scenarios
+from whichpod.scenarios.environments import add
 from whichpod.scenarios.performance.rows import chosen
 from whichpod.scenarios.performance.run import Watcher as PerformanceWatcher
 from whichpod.scenarios.performance.run import run_performance
@@ -57,7 +58,7 @@ async def run_claims(
     evidence = Evidence()
     matrix = await run_matrix(cluster, needed(claims), Options(ready_timeout_s=ready_timeout_s), watcher)
     found.end_reason = matrix.end_reason
-    found.environment |= matrix.environment
+    add(found.environment, matrix.environment)
     evidence.rows = {row.name: row for row in matrix.rows}
     cells = list(dict.fromkeys(name for c in claims for name in c.cells))
     if cells and found.end_reason == "completed":
@@ -65,6 +66,7 @@ async def run_claims(
         living = await run_dynamic(cluster, chosen_cells(dynamic_scenarios(), cells, []), options, watcher)
         evidence.cells = {cell.name: cell for cell in living.cells}
         found.end_reason = living.end_reason
+        add(found.environment, living.environment)
     names = list(dict.fromkeys(name for c in claims for name in c.performance))
     if names and found.end_reason == "completed":
         table = await run_performance(
@@ -72,6 +74,7 @@ async def run_claims(
         )
         evidence.performance = table
         found.end_reason = table.end_reason
+        add(found.environment, table.environment)
     found.results = [settled(claim, evidence) for claim in claims]
     found.duration_s = time.monotonic() - began
     return found
