@@ -211,18 +211,22 @@ def test_ctrl_c_reports_what_there_is(servers: str, number: signal.Signals, tmp_
         stack.callback(os.close, ours)
         env = os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
         process = stack.enter_context(
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True, env=env)
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=theirs, text=True, env=env, start_new_session=True
+            )
         )
         os.close(theirs)
         seen = b""
         # Its live progress says when RPCs have been done.
         while b"echo-1" not in seen:
             seen += os.read(ours, 65_536)
-        process.send_signal(number)
+        # As a terminal does it, `timeout` and service managers: to its workers, too.
+        os.killpg(process.pid, number)
         out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     report = Report.from_text(out)
     assert report.end_reason == "interrupted"
+    assert not any(worker.lost for worker in report.saturation.workers)
     assert report.tally.done > 0
     assert report.tally.balanced_books
     assert report.verdict is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +13,10 @@ from whichpod.load.address import parse
 from whichpod.load.call import Call, Identify, echo_call
 from whichpod.load.cells import Cell
 from whichpod.load.closed_loop import level
-from whichpod.load.engine import Share
+from whichpod.load.engine import Engine, Share
 from whichpod.load.fields import FieldError, encode_bytes, encode_varint, fields, find
 from whichpod.load.job import Job
+from whichpod.load.open_loop import MOST_AT_ONCE
 from whichpod.load.run import authority_of, jobs_of
 from whichpod.load.saturation import saturation_of
 from whichpod.model.histogram import HIGHEST_NS, Histogram
@@ -39,6 +42,15 @@ def test_shares_add_up(lines: int, workers: int, total: int) -> None:
     channels = list(enumerate(["127.0.0.1:1"] * lines))
     shares = [Share(tuple(channels[i::workers]), lines) for i in range(workers)]
     assert sum(share.part(total) for share in shares) == total
+
+
+def test_a_schedule_that_is_behind_lets_the_loop_turn() -> None:
+    lines = ((0, "127.0.0.1:1"),)
+    engine = Engine(Plan(requests=None, duration_s=60, rate=1e6), echo_call(), Share(lines, 1), authority="a")
+    engine.began = time.monotonic_ns() - 10**10
+    engine.pace.begin()
+    assert engine.pace.scheduled == MOST_AT_ONCE
+    assert not engine.pace.sent_all
 
 
 @given(st.lists(st.tuples(st.integers(0, 2 * HIGHEST_NS), st.integers(1, 5)), max_size=30))

@@ -321,7 +321,8 @@ def test_workers_end_with_who_started_them() -> None:
             os.close(fd)
 
 
-def test_a_worker_that_still_starts_takes_no_notice_of_ctrl_c() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_still_starts_takes_no_notice_of_ctrl_c(number: signal.Signals) -> None:
     with echo() as server:
         argv = [sys.executable, "-m", "whichpod", "bench", f"127.0.0.1:{server.port}", "-d", "60s"]
         process = subprocess.Popen(
@@ -330,9 +331,10 @@ def test_a_worker_that_still_starts_takes_no_notice_of_ctrl_c() -> None:
         find = ["pgrep", "-P", str(process.pid), "-f", "whichpod.load.worker"]
         while not subprocess.run(find, capture_output=True).stdout:
             assert process.poll() is None
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate()
+        os.killpg(process.pid, number)
+        told, said = process.communicate()
     assert process.returncode == 130
+    assert "died" not in told
     assert "Traceback" not in said
 
 
@@ -346,6 +348,7 @@ def test_a_worker_that_still_starts_takes_no_notice_of_ctrl_c() -> None:
         ({"requests": 1, "connections": 10**7}, "connections are more than"),
         ({"requests": 1, "warmup_s": -1}, "--warmup -1"),
         ({"requests": 1, "rate": 0}, "--rate 0"),
+        ({"requests": 1, "rate": 1e12}, r"--rate 1e\+12 is more than 1 worker can keep"),
         ({"requests": 1, "metadata": (("grpc-x", "1"),)}, "gRPC's own"),
     ],
 )

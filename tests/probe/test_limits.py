@@ -30,6 +30,8 @@ def test_too_many_rpcs_in_flight() -> None:
         check_limits(Plan(requests=10**6, connections=20, concurrency=1000))
     check_limits(Plan(requests=50, connections=20, concurrency=1000))
     check_limits(Plan(requests=10**6, rate=10.0, connections=20, concurrency=1000))
+    with pytest.raises(UsageError, match="more than a probe can send"):
+        check_limits(Plan(rate=1e12))
 
 
 def test_too_many_connections(few_files: int) -> None:

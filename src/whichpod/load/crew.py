@@ -41,8 +41,9 @@ class _Member:
     """One worker process."""
 
     def __init__(self, job: Job) -> None:
-        # Ctrl-C reaches the whole process group, and a worker that still starts would say so in a traceback.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C reaches the whole process group, and a worker that still starts would say so in a traceback;
+        # SIGTERM may, and would end it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             self.process = subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         finally:

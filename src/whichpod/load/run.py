@@ -27,6 +27,8 @@ from whichpod.model.text import printable
 MOST_STREAMS = 100_000
 SPARE_FILES = 64
 MOST_WORKERS = 256
+MOST_RATE = 1_000_000.0
+"""RPCs per second of one worker: far more than it can send, and what it can keep account of."""
 
 
 def bench(
@@ -94,6 +96,11 @@ def check(plan: Plan, addresses: Sequence[str]) -> None:
         raise UsageError(
             f"--workers {plan.workers} share {lines} connections, so some had none.",
             fix=f"Give more --connections, or --workers {lines}.",
+        )
+    if plan.rate is not None and plan.rate > MOST_RATE * plan.workers:
+        raise UsageError(
+            f"--rate {plan.rate:g} is more than {plan.workers} worker{'s' * (plan.workers > 1)} can keep.",
+            fix=f"It takes {MOST_RATE:.0f} for each at most, which is more than one can send.",
         )
     if plan.concurrency > MOST_STREAMS:
         raise UsageError(

@@ -133,8 +133,10 @@ class Worker:
 
 def main() -> None:
     """Reads the job from the first line, runs it."""
-    # Ctrl-C reaches the whole process group; whoever started the worker says when it stops.
+    # Ctrl-C reaches the whole process group, and so does the SIGTERM of `timeout` or a service manager;
+    # whoever started the worker says when it stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     said = b""
     while b"\n" not in said:
         piece = os.read(0, 65_536)

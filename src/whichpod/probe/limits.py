@@ -9,6 +9,9 @@ from whichpod.model.plan import PEER, Plan
 
 MOST_IN_FLIGHT = 10_000
 """RPCs in flight in closed loop: each has a thread."""
+MOST_RATE = 100_000.0
+"""RPCs per second of an open loop: far more than gRPC's channels send from Python, and what can be counted as
+dropped in time."""
 SPARE_FILES = 64
 """Open files of the process itself."""
 
@@ -20,6 +23,11 @@ def check_limits(plan: Plan) -> None:
         raise UsageError(
             "--identify peer can't tell RPCs apart that share a connection.",
             fix="Leave --rate and --concurrency away; more --connections are fine.",
+        )
+    if plan.rate is not None and plan.rate > MOST_RATE:
+        raise UsageError(
+            f"--rate {plan.rate:g} is more than a probe can send.",
+            fix=f"It takes {MOST_RATE:.0f} at most; for load there is whichpod bench.",
         )
     in_flight = plan.channels * plan.concurrency
     if plan.requests is not None:
