@@ -222,6 +222,8 @@ def test_ctrl_c_reports_what_there_is(servers: str, number: signal.Signals, tmp_
             seen += os.read(ours, 65_536)
         # As a terminal does it, `timeout` and service managers: to its workers, too.
         os.killpg(process.pid, number)
+        # A second one, from whoever thinks that the first was not heard.
+        os.killpg(process.pid, number)
         out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     report = Report.from_text(out)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 
 import pytest
 
 from whichpod.cli.main import COMMANDS, run
+from whichpod.report.console import out
 
 
 def test_help_lists_every_command_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,6 +29,7 @@ def test_every_command_has_help_with_examples(command: str, capsys: pytest.Captu
     text = capsys.readouterr().out
     assert f"whichpod {command}" in text
     assert "xamples:" in text
+    assert "<list[" not in text
 
 
 def test_nothing_optional_is_imported_by_help() -> None:
@@ -56,6 +60,8 @@ def test_nothing_optional_is_imported_by_help() -> None:
         (["probe", "localhost:1", "--stream", "sideways"], "sideways"),
         (["probe", "localhost:1", "--confidence", "2"], "--confidence 2"),
         (["probe", "localhost:1", "--endpoints", "a:1"], "instead of a target"),
+        (["probe", "localhost:1", "--messages", "3"], "--messages belongs to --stream"),
+        (["probe", "localhost:1", "--endpoint-count", "3"], "belongs to --multi-endpoint"),
         (["matrix", "--only", "nosuchrow"], "There is no row 'nosuchrow'"),
         (["matrix", "--pods", "0"], "--pods 0"),
         (["matrix", "--pods", "1"], "nothing to spread"),
@@ -97,3 +103,13 @@ def test_module_and_command_are_the_same() -> None:
         [sys.executable, "-m", "whichpod", "--version"], capture_output=True, text=True, check=True
     ).stdout
     assert said.startswith("whichpod 0.")
+
+
+def test_a_reader_that_goes_away_is_no_unmet_expectation(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with contextlib.suppress(BrokenPipeError), open(writer, "w", encoding="utf-8") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        # rich would exit with 1.
+        with pytest.raises(BrokenPipeError):
+            out().print("x" * 100_000)

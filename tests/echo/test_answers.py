@@ -221,3 +221,5 @@ def test_a_connection_may_have_so_many_streams(most: int, echo: Serve) -> None:
 def test_a_number_of_streams_that_makes_no_sense() -> None:
     with pytest.raises(UsageError, match="--max-concurrent-streams -1"):
         ServerSettings(max_concurrent_streams=-1).check()
+    with pytest.raises(UsageError, match="It takes 1 to 2147483647"):
+        ServerSettings(max_concurrent_streams=2**31).check()

@@ -236,6 +236,12 @@ async def test_no_way_into_a_cluster(
     (tmp_path / "bad").write_text("apiVersion: v1\nkind: Config\n")
     with pytest.raises(ClusterError, match=r"lacks what it needs|can't be got"):
         await entered(Api.open(str(tmp_path / "bad")))
+    for text in ("", "a-host-name", "a: [", "apiVersion: v1\ncurrent-context: x\ncontexts: [x]\n"):
+        (tmp_path / "bad").write_text(text)
+        with pytest.raises(ClusterError, match="bad is no kubeconfig"):
+            await entered(Api.open(str(tmp_path / "bad")))
+    with pytest.raises(UsageError, match="is no file"):
+        await entered(Api.open(str(tmp_path)))
     server.stop()
     with pytest.raises(UnreachableError):
         await entered(Api.open(str(server.kubeconfig(tmp_path)), patience_s=0.2))

@@ -321,6 +321,7 @@ def test_manifests_that_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
         (["ist*", "--namespace", "one"], "don't fit into one namespace"),
         (["nope"], "no row"),
         (["istio", "--no-istio"], "needs Istio's sidecars"),
+        (["istio*", "--no-istio"], "leaves no row of 'istio*'"),
         (["clusterip", "--namespace", "Not_A_Name"], "namespace"),
         (["clusterip", "--pods", "0"], "--pods 0 makes no sense"),
     ):

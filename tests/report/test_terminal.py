@@ -7,6 +7,7 @@ import io
 from rich.console import Console
 
 from tests.report.rows import matrix, report
+from whichpod.model.report import Matrix
 from whichpod.report.matrix_table import distribution, print_matrix
 from whichpod.report.terminal import print_report
 
@@ -41,6 +42,7 @@ def test_the_matrix_shows_each_row_and_counts_a_skipped_one_as_skipped() -> None
     text = text_of(print_matrix, matrix())
     assert "50/0/0/0/0" in text
     assert "4 configurations in 2.0 s: 1 as expected, 1 not as expected, 1 can't tell, 1 skipped." in text
+    assert "1 configuration in 0.0 s: 1 as expected." in text_of(print_matrix, Matrix({}, matrix().rows[:1]))
     assert "HAProxy was not found." in text
     assert "It is so." in text
     assert "And here is more" not in text

@@ -22,6 +22,7 @@ from whichpod.cli.bench_plan import (
     Warmup,
     bench_plan,
 )
+from whichpod.cli.interrupts import told_once
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import (
     Authority,
@@ -146,9 +147,10 @@ def bench(
     aim = dataclasses.replace(
         aim_of(target, endpoints), tls=tls_of(tls, ca, cert, key, server_name), authority=authority
     )
-    found = _run(with_backends(aim, backends), plan, connections, body)
-    judge_bench(found, expectation, thresholds)
-    outputs.write(found)
+    with told_once():
+        found = _run(with_backends(aim, backends), plan, connections, body)
+        judge_bench(found, expectation, thresholds)
+        outputs.write(found)
     return exit_code(found)
 
 

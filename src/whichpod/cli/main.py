@@ -114,6 +114,8 @@ def _terminated(_signal: int, _frame: object) -> NoReturn:
 def typer_main(name: str, command: Callable[..., int], argv: list[str], *, epilog: str) -> int:
     """Parses `argv` by the function's typer annotations, calls it and returns the exit code it gives."""
     import typer
+    import typer.core
+    import typer.main
 
     code = ExitCode.OK.value
     failure: BaseException | None = None
@@ -129,8 +131,13 @@ def typer_main(name: str, command: Callable[..., int], argv: list[str], *, epilo
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(epilog=epilog, context_settings={"max_content_width": 100})(guarded)
+    parser = typer.main.get_command(app)
+    for option in parser.params:
+        if isinstance(option, typer.core.TyperOption) and option.multiple and option.metavar is None:
+            # Else it is <list[str]>, as if one were to write a list.
+            option.metavar = "<str>"
     try:
-        app(argv, prog_name=f"whichpod {name}")
+        parser(argv, prog_name=f"whichpod {name}")
     except SystemExit as stop:
         if failure is None and stop.code not in (None, 0):
             return int(stop.code) if isinstance(stop.code, int) else ExitCode.USAGE

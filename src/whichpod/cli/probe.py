@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from whichpod.cli.interrupts import told_once
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import (
     Authority,
@@ -35,6 +36,8 @@ from whichpod.model.plan import Plan, Stream
 from whichpod.model.report import Report
 from whichpod.model.target import Target
 
+ENDPOINTS = 5
+"""Ports that --multi-endpoint means."""
 _EPILOG = """Examples:
 
 whichpod probe localhost:50051
@@ -92,9 +95,11 @@ def probe(
     multi_endpoint: Annotated[
         bool, typer.Option("--multi-endpoint", help="Consecutive ports from the target's on.")
     ] = False,
-    endpoint_count: Annotated[int, typer.Option(help="How many ports --multi-endpoint means.")] = 5,
+    endpoint_count: Annotated[
+        int | None, typer.Option(help="How many ports --multi-endpoint means [default: 5].")
+    ] = None,
     stream: Annotated[Stream, typer.Option(help="Kind of the RPC.")] = Stream.UNARY,
-    messages: Annotated[int, typer.Option(help="Messages per stream.")] = 10,
+    messages: Annotated[int | None, typer.Option(help="Messages per stream [default: 10].")] = None,
     method: Annotated[
         str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
     ] = "",
@@ -140,14 +145,17 @@ def probe(
         plan = dataclasses.replace(plan, policy="round_robin")
     plan.check()
     aim = dataclasses.replace(aim, tls=tls_of(tls, ca, cert, key, server_name), authority=authority)
-    report = _run(with_backends(aim, backends), plan, quiet=json)
-    return finish(report, expectation, json)
+    with told_once():
+        report = _run(with_backends(aim, backends), plan, quiet=json)
+        return finish(report, expectation, json)
 
 
-def _target(target: str, endpoints: str, multi_endpoint: bool, count: int) -> tuple[Target, bool]:
+def _target(target: str, endpoints: str, multi_endpoint: bool, count: int | None) -> tuple[Target, bool]:
     """The target, and whether it is a static list, which asks for a policy that uses all of it."""
     from whichpod.probe.endpoints import consecutive, parse_endpoints
 
+    if count is not None and not multi_endpoint:
+        raise UsageError("--endpoint-count belongs to --multi-endpoint.", fix="Give that too.")
     if endpoints and (target or multi_endpoint):
         raise UsageError("--endpoints stands instead of a target.", fix="Leave the target away.")
     if endpoints:
@@ -155,7 +163,7 @@ def _target(target: str, endpoints: str, multi_endpoint: bool, count: int) -> tu
     if not target:
         raise UsageError("No target was given.", fix="For example: whichpod probe localhost:50051")
     if multi_endpoint:
-        return consecutive(target, count), True
+        return consecutive(target, ENDPOINTS if count is None else count), True
     return Target(target), False
 
 

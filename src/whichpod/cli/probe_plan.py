@@ -10,6 +10,8 @@ from whichpod.model.expectation import Expectation, expecting
 from whichpod.model.plan import Plan, Stream
 from whichpod.model.units import parse_duration
 
+MESSAGES = 10
+
 
 def probe_plan(
     expectation: Expectation | None,
@@ -20,7 +22,7 @@ def probe_plan(
     connections: int,
     service_config: str,
     stream: Stream,
-    messages: int,
+    messages: int | None,
     method: str,
     data: str,
     deadline: str,
@@ -33,6 +35,9 @@ def probe_plan(
     """
     if duration and requests is not None:
         raise UsageError("--requests and --duration exclude each other.", fix="Give one of them.")
+    if messages is not None and stream is Stream.UNARY:
+        raise UsageError("--messages belongs to --stream.", fix="Give its kind, such as --stream bidi.")
+    messages = MESSAGES if messages is None else messages
     if messages < 1:
         raise UsageError(f"--messages {messages} makes no sense.", fix="It takes a number above zero.")
     plan = Plan(

@@ -86,7 +86,7 @@ class ServerSettings:
         if not 0 <= self.max_concurrent_streams < 2**31:
             raise UsageError(
                 f"--max-concurrent-streams {self.max_concurrent_streams} makes no sense.",
-                fix="It takes a number above zero.",
+                fix=f"It takes 1 to {2**31 - 1}, or 0 for the engine's default.",
             )
         if self.max_message_bytes > LARGEST_BYTES:
             raise UsageError(

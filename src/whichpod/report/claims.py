@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from whichpod.model.claims import Claims, Ruling
+from whichpod.report.bench_rows import many
 
 STYLES = {
     Ruling.CONFIRMED: "bold green",
@@ -34,7 +35,8 @@ def summary(found: Claims) -> str:
     """One line: how many claims came to what."""
     parts = [f"{n} {ruling}" for ruling, n in found.rulings().items() if n]
     ended = " (interrupted)" if found.end_reason == "interrupted" else ""
-    return f"{len(found.results)} claims in {found.duration_s:.0f} s{ended}: {', '.join(parts) or 'none'}."
+    ran = many(len(found.results), "claim")
+    return f"{ran} in {found.duration_s:.0f} s{ended}: {', '.join(parts) or 'none'}."
 
 
 def claims_markdown(found: Claims) -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from rich.console import Console
 
 PIPE_WIDTH = 160
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """As `print` does it, where rich exits with the code that says that an expectation was not met."""
+        raise BrokenPipeError
 
 
 def out() -> Console:
@@ -29,7 +35,7 @@ def _console(file: TextIO) -> Console:
     width = None
     if not file.isatty() and "COLUMNS" not in os.environ:
         width = PIPE_WIDTH
-    return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
+    return _Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
 
 
 def block(console: Console) -> str:

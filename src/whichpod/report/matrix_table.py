@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from whichpod.model.report import Matrix, Row
+from whichpod.report.bench_rows import many
 from whichpod.report.console import block
 from whichpod.report.terminal import STYLES
 
@@ -99,4 +100,6 @@ def summary(matrix: Matrix) -> str:
     }
     parts = [f"{n} {said[outcome]}" for outcome, n in counts.items() if n or outcome == "passed"]
     ended = " (interrupted)" if matrix.end_reason == "interrupted" else ""
-    return f"{len(matrix.rows)} configurations in {matrix.duration_s:.1f} s{ended}: {', '.join(parts)}."
+    return (
+        f"{many(len(matrix.rows), 'configuration')} in {matrix.duration_s:.1f} s{ended}: {', '.join(parts)}."
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from whichpod.model.performance import Figure, Figures, Performance, PerformanceRow
 from whichpod.model.usage import Role
+from whichpod.report.bench_rows import many
 
 _UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3))
 NOT_AT_HAND = "not at hand"
@@ -87,7 +88,7 @@ def summary(table: Performance) -> str:
     counts = table.outcomes()
     parts = [f"{n} {outcome}" for outcome, n in counts.items() if n or outcome == "measured"]
     ended = " (interrupted)" if table.end_reason == "interrupted" else ""
-    return f"{len(table.rows)} configurations in {table.duration_s:.0f} s{ended}: {', '.join(parts)}."
+    return f"{many(len(table.rows), 'configuration')} in {table.duration_s:.0f} s{ended}: {', '.join(parts)}."
 
 
 def _cell(figure: Figure | None, word: Callable[[float], str], before: str = "", after: str = "") -> Cell:

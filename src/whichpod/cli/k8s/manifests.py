@@ -100,6 +100,8 @@ def manifests(
             raise
         objects += documents
         texts.append(_head(chosen, documents) + as_yaml(documents))
+    if not texts:
+        raise UsageError(f"--no-istio leaves no row of {row!r}.", fix="All of them need Istio.")
     if json:
         import json as format
 

@@ -89,7 +89,7 @@ def probe(
     policy: Annotated[str, typer.Option(help="Client policy: pick_first, round_robin, ...")] = "",
     service_config: Annotated[str, typer.Option(help="gRPC service config: JSON or @FILE.")] = "",
     stream: Annotated[Stream, typer.Option(help="Kind of the RPC.")] = Stream.UNARY,
-    messages: Annotated[int, typer.Option(help="Messages per stream.")] = 10,
+    messages: Annotated[int | None, typer.Option(help="Messages per stream [default: 10].")] = None,
     method: Annotated[
         str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
     ] = "",

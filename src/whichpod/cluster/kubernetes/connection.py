@@ -279,7 +279,8 @@ def _kubeconfig(given: str | None) -> str:
     """The files, with ':' between them; empty for none. Raises UsageError where the given one is none."""
     if given:
         if not Path(given).expanduser().is_file():
-            raise UsageError(f"The kubeconfig {given} is not there.", fix="Name a file with --kubeconfig.")
+            what = "no file" if Path(given).expanduser().exists() else "not there"
+            raise UsageError(f"The kubeconfig {given} is {what}.", fix="Name a file with --kubeconfig.")
         return str(Path(given).expanduser())
     named = os.environ.get("KUBECONFIG", "")
     files = [Path(p).expanduser() for p in named.split(os.pathsep) if p] or [
@@ -289,6 +290,8 @@ def _kubeconfig(given: str | None) -> str:
 
 
 def _no_credentials(error: Exception, paths: str, context: str | None) -> ClusterError | UsageError:
+    from yaml import YAMLError
+
     text = printable(str(error)) or type(error).__name__
     if context and "No such context" in text:
         return UsageError(
@@ -299,7 +302,13 @@ def _no_credentials(error: Exception, paths: str, context: str | None) -> Cluste
             f"The kubeconfig's user logs in with a program that isn't there: {text}.",
             fix="Install it, as kubectl would need it too.",
         )
-    if isinstance(error, KeyError | IndexError | TypeError):
+    if isinstance(error, TypeError | AttributeError | YAMLError):
+        # No YAML, or no mapping of lists of mappings.
+        why = f": {text}" if isinstance(error, YAMLError) else ""
+        return ClusterError(
+            f"{paths} is no kubeconfig{why}.", fix="Is it the right file? Compare: kubectl config view"
+        )
+    if isinstance(error, KeyError | IndexError):
         return ClusterError(
             f"The kubeconfig {paths} lacks what it needs: {type(error).__name__} {text}.",
             fix="It needs a context with a cluster and a user: kubectl config view",
