@@ -47,6 +47,16 @@ def test_a_person_sees_servers_totals_the_client_and_what_became_of_it() -> None
     assert "\x1b" not in text
 
 
+@pytest.mark.parametrize("width", [30, 60, 80, 100])
+def test_no_figure_is_cut_in_a_narrow_terminal(width: int) -> None:
+    wide, narrow = printed(load(rate=1500.0)), printed(load(rate=1500.0), width=width)
+    assert "…" not in narrow
+    line = next(line for line in wide.splitlines() if line.startswith("echo-1"))
+    assert all(figure in narrow for figure in re.split(r" {2,}|█+", line)), narrow
+    line = next(line for line in wide.splitlines() if line.startswith("service time"))
+    assert all(figure in narrow for figure in re.split(r" {2,}", line)[1:]), narrow
+
+
 def test_in_closed_loop_there_is_one_time_and_it_says_from_when() -> None:
     text = printed(load())
     assert "latency (closed loop, from the sending)" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from tests.report.rows import matrix, report
@@ -53,6 +54,15 @@ def test_verbose_shows_the_distribution_and_the_guide() -> None:
     assert "echo-3" in text
     assert "And here is more." in text
     assert "The guide: A claim." in text
+
+
+@pytest.mark.parametrize("width", [30, 60, 80])
+def test_no_figure_is_cut_in_a_narrow_terminal(width: int) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=width)
+    print_report(console, report())
+    print_matrix(console, matrix())
+    assert "…" not in file.getvalue()
 
 
 def test_many_counts_are_cut_short() -> None:

@@ -26,6 +26,7 @@ from whichpod.report.bench_rows import (
 )
 from whichpod.report.console import block
 from whichpod.report.terminal import BAR, print_diagnosis, print_verdict
+from whichpod.report.whole import print_whole
 
 _SAID = {"FAILED": "bold red", "ok": "green", "can't tell": "bold yellow"}
 
@@ -39,13 +40,17 @@ def print_bench(console: Console, report: Report) -> None:
         for group in groups(rows):
             if group.heading:
                 console.print(Text(group.heading, "dim"))
-            console.print(_servers(group, rows, block(console)))
+            print_whole(
+                console,
+                lambda group=group: _servers(group, rows, block(console)),  # type: ignore[misc]
+                lambda group=group: _servers(group, rows, ""),  # type: ignore[misc]
+            )
         if line := summary(rows):
             console.print(Text(line))
         console.print()
     console.print(Text(outcome(report)))
     if report.tally.latency.count:
-        console.print(_times(report))
+        print_whole(console, lambda: _times(report), lambda: _times_below(report))
     console.print(_client(report))
     if report.evidence.first_error:
         console.print(Text(f"first error: {report.evidence.first_error}"))
@@ -66,14 +71,15 @@ def _servers(group: Group, rows: list[ServerRow], mark: str) -> Table:
     # The groups' tables stand below one another, so they have the same widths.
     widths = [max(len(cells[i]) for cells in map(_cells, [*rows])) for i in range(len(_HEADS))]
     table.add_column("server", no_wrap=True, min_width=widths[0])
-    table.add_column("", no_wrap=True, width=BAR)
+    if mark:
+        table.add_column("", no_wrap=True, width=BAR)
     for head, width in zip(_HEADS[1:], widths[1:], strict=True):
         table.add_column(head, justify="right", no_wrap=True, min_width=width)
     most = max(row.count for row in rows) or 1
     for row in group.rows:
         bar = mark * max(round(BAR * row.count / most), 1 if row.count else 0)
         label, *cells = _cells(row)
-        table.add_row(label, Text(bar, "cyan"), *cells)
+        table.add_row(label, *([Text(bar, "cyan")] if mark else []), *cells)
     return table
 
 
@@ -94,6 +100,20 @@ def _times(report: Report) -> Table:
     for name, histogram in latencies(report):
         cells = [time_of(histogram, p) for p in PERCENTILES]
         table.add_row(name, *cells, format_ns(histogram.maximum), format_ns(histogram.mean))
+    return table
+
+
+def _times_below(report: Report) -> Table:
+    """The same where that is too wide: a line for each percentile."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    found = latencies(report)
+    table.add_column("", no_wrap=True)
+    for name, _ in found:
+        table.add_column(name, justify="right", min_width=len("123.4 µs"))
+    for p in PERCENTILES:
+        table.add_row(f"p{p:g}", *(time_of(histogram, p) for _, histogram in found))
+    table.add_row("max", *(format_ns(histogram.maximum) for _, histogram in found))
+    table.add_row("mean", *(format_ns(histogram.mean) for _, histogram in found))
     return table
 
 

@@ -10,6 +10,7 @@ from whichpod.model.report import Matrix, Row
 from whichpod.report.bench_rows import many
 from whichpod.report.console import block
 from whichpod.report.terminal import STYLES
+from whichpod.report.whole import print_whole
 
 MARKS = {
     "passed": "as expected",
@@ -61,7 +62,7 @@ def print_matrix(console: Console, matrix: Matrix, *, verbose: bool = False) -> 
             Text(MARKS[row.outcome], STYLES.get(row.outcome, "")),
             why(row),
         )
-    console.print(table)
+    print_whole(console, lambda: table)
     if verbose:
         for row in matrix.rows:
             _print_row(console, row)

@@ -10,6 +10,7 @@ from whichpod.model.report import Report
 from whichpod.model.units import format_ns
 from whichpod.model.verdict import Diagnosis, Verdict
 from whichpod.report.console import block
+from whichpod.report.whole import print_whole
 
 BAR = 24
 STYLES = {
@@ -25,7 +26,11 @@ def print_report(console: Console, report: Report) -> None:
     console.print(_header(report))
     console.print()
     if verdict:
-        console.print(_backends(report, verdict, block(console)))
+        print_whole(
+            console,
+            lambda: _backends(report, verdict, block(console)),
+            lambda: _backends(report, verdict, ""),
+        )
         console.print()
     console.print(_totals(report))
     if verdict:
@@ -55,7 +60,8 @@ def _header(report: Report) -> Text:
 def _backends(report: Report, verdict: Verdict, mark: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("server", no_wrap=True)
-    table.add_column("", no_wrap=True, width=BAR)
+    if mark:
+        table.add_column("", no_wrap=True, width=BAR)
     for name in (
         "share",
         "messages" if verdict.unit == "message" else "RPCs",
@@ -70,7 +76,8 @@ def _backends(report: Report, verdict: Verdict, mark: str) -> Table:
     seen = report.tally.by_label()
     for label, count in sorted(verdict.counts.items()):
         bar = mark * max(round(BAR * count / most), 1 if count else 0)
-        cells: list[str | Text] = [label, Text(bar, "cyan"), f"{count / total:.1%}", str(count)]
+        cells: list[str | Text] = [label, *([Text(bar, "cyan")] if mark else [])]
+        cells += [f"{count / total:.1%}", str(count)]
         tally = seen.get(label)
         if tally is None or not tally.done:
             table.add_row(*cells, *["-"] * 5)
