@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -36,7 +37,9 @@ def client_of(
     from whichpod.cluster.session.asked import Service as Aim
 
     by_pod = via in (Via.ENDPOINTS, Via.POD)
-    found = asked(name, "aim", Aim(service, port, by_pod, backends))
+    found = asked(name, "aim", Aim(service, port, by_pod, backends, via is Via.XDS))
+    for note in found["notes"]:
+        print(f"whichpod: {note}", file=sys.stderr)
     aim = {"deployment": service} if by_pod else {"service": service}
     client = Client(port=found["port"], via=via, meshed=meshed, backends=backends, **aim)
     try:

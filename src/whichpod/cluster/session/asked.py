@@ -127,6 +127,8 @@ class Service:
     workload: bool
     backends: str = ""
     """The Service whose pods should answer."""
+    xds: bool = False
+    """Whether the client is told by the control plane, so that what it ignores is to be said."""
 
 
 @dataclass(frozen=True, slots=True)

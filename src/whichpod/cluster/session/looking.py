@@ -18,6 +18,7 @@ from whichpod.cluster.session.status import status_of
 from whichpod.cluster.session.talk import Talk
 from whichpod.mesh.brief import config_brief
 from whichpod.mesh.counters import cluster_counters, requests_by_pod
+from whichpod.mesh.proxyless import remarks
 from whichpod.model.codec import to_json
 from whichpod.model.errors import UsageError
 from whichpod.model.lab import Compared, EventStatus, SidecarStats
@@ -94,7 +95,7 @@ async def stats(desk: Desk, asked: Named, _talk: Talk) -> object:
 
 @operation("aim", Service)
 async def aim(desk: Desk, asked: Service, _talk: Talk) -> object:
-    """The number of a port, and how many pods are behind it."""
+    """The number of a port, how many pods are behind it, and what in the manifests an xDS client ignores."""
     lab = await desk.lab()
     if asked.workload:
         workload = lab.bundle.deployment(asked.name)
@@ -113,7 +114,8 @@ async def aim(desk: Desk, asked: Service, _talk: Talk) -> object:
         raise UsageError(
             f"{asked.name} has no port {asked.port or 'at all'}.", fix=f"It has {listed or 'none'}."
         )
-    return {"port": number, "pods": len(pods)}
+    notes = [str(note) for note in remarks(lab.registry())] if asked.xds else []
+    return {"port": number, "pods": len(pods), "notes": notes}
 
 
 def told(event: LabEvent) -> EventStatus:
