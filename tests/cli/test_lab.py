@@ -156,6 +156,7 @@ def test_another_method_by_reflection(commands: Commands) -> None:
         (("up", "--name", "other", "--pods", "many", "istio"), 2, "--pods many"),
         (("up", "--name", "other", "nosuchrow"), 2, "no row 'nosuchrow'"),
         (("up", "--name", "other", "istio", "--cluster", "moon"), 2, "no cluster 'moon'"),
+        (("up", "--name", "other", "istio", "--engine", "steam"), 2, "no engine 'steam'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_line_or_two(

@@ -49,7 +49,7 @@ def gone(folder: Path) -> None:
 
 def test_in_the_foreground_until_ctrl_c(folder: Path, commands: Commands) -> None:
     with subprocess.Popen(
-        [*LAB, "up", "-f", str(folder / "echo.yaml"), "--name", "mine"],
+        [*LAB, "up", "-f", str(folder / "echo.yaml"), "--name", "mine", "--engine", "fast"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,6 +59,11 @@ def test_in_the_foreground_until_ctrl_c(folder: Path, commands: Commands) -> Non
         assert next(lines).startswith("lab mine on loopback")
         assert any("3 of 3 ready" in line for line in lines)
         assert "mine" in commands.lab("list")
+        before = commands.json("status", "--name", "mine")
+        assert before["environment"]["engine"] == "fast"
+        commands.lab("apply", "-f", str(folder / "echo.yaml"), "--name", "mine")
+        pods = commands.json("status", "--name", "mine")["pods"]
+        assert {p["name"] for p in pods} == {p["name"] for p in before["pods"]}, "the engine stays"
         probe = ("probe", "echo", "--name", "mine", "--new-connection-per-request", "-n", "100")
         assert "expected random: passed" in commands.lab(*probe, "--expect", "random")
         commands.lab("kill", "echo-1", "--name", "mine")

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from whichpod.manifest.documents import documents
+from whichpod.manifest.engines import served_by
 from whichpod.manifest.load import load, load_text
-from whichpod.scenarios.engines import served_by
 from whichpod.scenarios.scenario import Scenario, scenarios
 
 TEXT = """

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.engines import served_by
+from whichpod.manifest.kinds import EnvVar, Local
 from whichpod.model.errors import UsageError
 from whichpod.model.expectation import Expect
-from whichpod.scenarios.engines import served_by
 from whichpod.scenarios.scenario import BUILT_IN, Scenario, read_scenario, scenarios, selected
 
 GOOD = """
@@ -24,6 +26,7 @@ service = "echo"
 [plan]
 requests = 50
 """
+FAST = ("--engine", "fast")
 EXPECTED = {
     "local-single": "single", "local-connections": "single", "clusterip": "none",
     "clusterip-connections": "pinned=5", "clusterip-round-robin": "none", "multi-endpoint": "even",
@@ -156,13 +159,27 @@ def test_a_row_with_an_engine_that_is_none(tmp_path: Path) -> None:
         read_scenario(tmp_path)
 
 
-def test_a_server_that_names_its_engine_keeps_it() -> None:
-    def bundle(*args: str) -> Bundle:
-        deployment = scenarios()[0].bundle().deployments[0]
-        container = replace(deployment.containers[0], args=args)
-        return Bundle(deployments=(replace(deployment, containers=(container,)),))
+def served(container: dict[str, Any], engine: str = "fast") -> tuple[str, ...]:
+    deployment = scenarios()[0].bundle().deployments[0]
+    changed = replace(deployment.containers[0], **container)
+    bundle = served_by(Bundle(deployments=(replace(deployment, containers=(changed,)),)), engine)
+    return bundle.deployments[0].containers[0].args
 
-    kept = bundle("serve", "--engine=grpcio")
-    assert served_by(kept, "fast") == kept
-    assert served_by(bundle("serve"), "fast") == bundle("serve", "--engine", "fast")
-    assert served_by(bundle("other"), "fast") == bundle("other")
+
+@pytest.mark.parametrize(
+    ("container", "args"),
+    [
+        ({"args": ("serve",)}, ("serve", *FAST)),
+        ({}, ("serve", *FAST)),
+        ({"command": ("python", "-m", "whichpod", "serve")}, FAST),
+        ({"command": ("whichpod",), "args": ("serve", "--port", "1")}, ("serve", "--port", "1", *FAST)),
+        ({"args": ("serve", "--engine=grpcio")}, ("serve", "--engine=grpcio")),
+        ({"env": (EnvVar("WHICHPOD_ENGINE", "grpcio"),)}, ()),
+        ({"args": ("other",)}, ("other",)),
+        ({"image": "nginx:1"}, ()),
+        ({"args": ("serve",), "local": Local("./shop serve", "/shop", "/")}, ("serve",)),
+    ],
+)
+def test_servers_that_name_no_engine_get_one(container: dict[str, Any], args: tuple[str, ...]) -> None:
+    assert served({"args": (), **container}) == args
+    assert served({"args": (), **container}, "grpcio") == container.get("args", ())

@@ -36,9 +36,9 @@ def run_cells(
 ) -> int:
     """Runs cells, prints and writes what came of them, and returns the exit code."""
     from whichpod.cli.dynamic_progress import watcher
+    from whichpod.manifest.engines import check_engine
     from whichpod.scenarios.dynamic.run import AT_ONCE, DynamicOptions
     from whichpod.scenarios.dynamic.scenario import BUILT_IN, chosen_cells, dynamic_scenarios
-    from whichpod.scenarios.engines import check_engine
 
     check_engine(asked.engine)
     at_once = AT_ONCE if asked.at_once is None else asked.at_once

@@ -117,7 +117,7 @@ def matrix(
             raise UsageError(f"{option} {value} makes no sense.", fix="It takes a number above zero.")
     if pods == 1:
         raise UsageError("--pods 1 leaves nothing to spread over.", fix="Give it 2 or more.")
-    from whichpod.scenarios.engines import check_engine
+    from whichpod.manifest.engines import check_engine
     from whichpod.scenarios.scenario import BUILT_IN, selected
     from whichpod.scenarios.scenario import scenarios as read
 

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from whichpod.cluster.protocol import Cluster
 from whichpod.judge import judged
+from whichpod.manifest.engines import GRPCIO
 from whichpod.model.errors import ClusterError, LabError, TargetError, UsageError
 from whichpod.model.report import Matrix, Report, Row
 from whichpod.probe.environment import environment
-from whichpod.scenarios.engines import GRPCIO
 from whichpod.scenarios.environments import add
 from whichpod.scenarios.scenario import Scenario
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from whichpod.cluster.protocol import Client
 from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.engines import GRPCIO, check_engine, served_by
 from whichpod.model.codec import from_json
 from whichpod.model.errors import UsageError
 from whichpod.model.expectation import Expect, Expectation, expecting, parse_expectation
 from whichpod.model.plan import Plan
-from whichpod.scenarios.engines import GRPCIO, check_engine, served_by
 from whichpod.stats.samples import to_tell_even
 
 BUILT_IN = Path(__file__).parent

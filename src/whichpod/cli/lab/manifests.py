@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whichpod.manifest.engines import GRPCIO, check_engine
 from whichpod.model.errors import UsageError
 
 if TYPE_CHECKING:
     from whichpod.cluster.session.asked import Manifests
     from whichpod.manifest.bundle import Bundle
+    from whichpod.scenarios.scenario import Scenario
 
 Files = Annotated[
     list[str] | None,
@@ -36,18 +38,33 @@ Pods = Annotated[
 
 
 def manifests_of(
-    files: list[str] | None, row: str, runs: list[str] | None, lenient: bool, pods: list[str] | None
+    files: list[str] | None,
+    row: str,
+    runs: list[str] | None,
+    lenient: bool,
+    pods: list[str] | None,
+    engine: str = GRPCIO,
 ) -> Manifests:
     """What is asked for, with all files read. Raises UsageError for what makes no sense or can't be read."""
     from whichpod.cluster.local.runs import parse_run
     from whichpod.cluster.session.asked import Manifests, Run
 
+    check_engine(engine)
     folder = str(Path.cwd())
+    if bool(files) == bool(row):
+        raise UsageError(
+            "Give manifests with -f, or the name of a row, not both."
+            if files
+            else "What is to run is not said.",
+            fix="For example: whichpod lab up -f manifests/, or a row's set-up: whichpod lab up istio",
+        )
+    chosen = _row(row) if row else None
     return Manifests(
-        texts=tuple(_texts(files or [], row)),
+        texts=tuple(_texts_of_row(chosen) if chosen else _texts(files or [])),
         lenient=lenient,
         runs=tuple(Run(*parse_run(text), folder) for text in runs or []),
         replicas=dict(map(_replicas, pods or [])),
+        engine=(chosen and chosen.engine) or engine,
     )
 
 
@@ -61,23 +78,22 @@ def read_and_noted(manifests: Manifests) -> Bundle:
     return bundle
 
 
-def _texts(files: list[str], row: str) -> list[tuple[str, str]]:
+def _row(name: str) -> Scenario:
+    from whichpod.scenarios.scenario import scenarios, selected
+
+    (chosen, *others) = selected(scenarios(), [name], [])
+    if others:
+        raise UsageError("One row at a time can be set up.", fix="Name it: whichpod matrix --list")
+    return chosen
+
+
+def _texts_of_row(row: Scenario) -> list[tuple[str, str]]:
+    return [(f"{row.name}/{p.name}", p.read_text(encoding="utf-8")) for p in row.manifests]
+
+
+def _texts(files: list[str]) -> list[tuple[str, str]]:
     from whichpod.manifest.load import read_texts
 
-    if bool(files) == bool(row):
-        raise UsageError(
-            "Give manifests with -f, or the name of a row, not both."
-            if files
-            else "What is to run is not said.",
-            fix="For example: whichpod lab up -f manifests/, or a row's set-up: whichpod lab up istio",
-        )
-    if row:
-        from whichpod.scenarios.scenario import scenarios, selected
-
-        (chosen, *others) = selected(scenarios(), [row], [])
-        if others:
-            raise UsageError("One row at a time can be set up.", fix="Name it: whichpod matrix --list")
-        return [(f"{chosen.name}/{p.name}", p.read_text(encoding="utf-8")) for p in chosen.manifests]
     found: list[tuple[str, str]] = []
     for name in files:
         if name == "-":

@@ -15,6 +15,7 @@ from whichpod.cli.lab.options import DEFAULT, LabName, asked
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
 from whichpod.cli.saying import saying
+from whichpod.manifest.engines import GRPCIO
 from whichpod.model.codec import from_json
 from whichpod.model.errors import ExitCode, LabError, UsageError
 from whichpod.model.lab import LabStatus
@@ -28,6 +29,8 @@ _EPILOG = """Examples:
 whichpod lab up -f manifests/
 
 whichpod lab up istio --pods 10 -d
+
+whichpod lab up headless-round-robin --pods 100 --engine fast
 
 whichpod lab up -f shop.yaml --run 'shop=./server --listen {ip}:{port}' --cluster auto
 
@@ -48,6 +51,9 @@ def up(
     run: Runs = None,
     lenient: Lenient = False,
     pods: Pods = None,
+    engine: Annotated[
+        str, typer.Option(help="The echo server of pods whose manifests name none: grpcio or fast.")
+    ] = GRPCIO,
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Leave it in the background.")] = False,
     cluster: Annotated[
         str, typer.Option(help="loopback, netns (network namespaces, the kernel's NAT) or auto.")
@@ -69,7 +75,7 @@ def up(
     if cluster == "kubernetes":
         raise UsageError("A lab runs on this machine.", fix="In your own cluster: whichpod k8s up")
     timeout_s = parse_duration(ready_timeout, "--ready-timeout")
-    manifests = manifests_of(files, row, run, lenient, pods)
+    manifests = manifests_of(files, row, run, lenient, pods, engine)
     _check(read_and_noted(manifests), cluster, proxy_mode)
     spec = Spec(name, manifests, timeout_s)
     from whichpod.cli.lab.staying import leave, stay

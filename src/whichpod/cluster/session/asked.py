@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from whichpod.cluster.protocol import Client
+from whichpod.manifest.engines import GRPCIO
 from whichpod.model.plan import Plan
 
 
@@ -31,6 +32,8 @@ class Manifests:
     runs: tuple[Run, ...] = ()
     replicas: dict[str, int] = field(default_factory=dict)
     """By workload: instead of what is written; the name is empty for the only one there is."""
+    engine: str = GRPCIO
+    """The echo server of pods whose manifests name none."""
 
 
 @dataclass(frozen=True, slots=True)

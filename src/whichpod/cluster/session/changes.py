@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 from whichpod.cluster.local.lab import LocalLab
 from whichpod.cluster.session.asked import Fault, Kill, Manifests, Named, Nothing, Scale, Switch
@@ -16,10 +17,10 @@ from whichpod.model.errors import UsageError
 
 @operation("apply", Manifests, goes_on=True)
 async def apply(desk: Desk, asked: Manifests, _talk: Talk) -> object:
-    """Other manifests. Programs for images that were given before stay known."""
+    """Other manifests. Programs for images that were given before stay known, and the engine is the lab's."""
     lab = await desk.lab()
     runs = (*asked.runs, *(r for r in desk.manifests.runs if r.image not in {a.image for a in asked.runs}))
-    asked = Manifests(asked.texts, asked.lenient, runs, asked.replicas)
+    asked = replace(asked, runs=runs, engine=desk.manifests.engine)
     bundle = read(asked)
     async with desk.changing:
         await lab.apply(bundle)

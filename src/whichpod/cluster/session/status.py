@@ -22,6 +22,8 @@ from whichpod.model.lab import EventStatus, LabStatus, PodStatus, PortStatus, Se
 def status_of(desk: Desk, lab: LocalLab, events: Sequence[EventStatus]) -> LabStatus:
     """All of it."""
     environment, registry = lab.environment(), lab.registry()
+    if any(p.echo for p in lab.workloads.pods):
+        environment["engine"] = desk.manifests.engine
     return LabStatus(
         name=desk.name,
         cluster=environment.pop("cluster"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from whichpod.cluster.protocol import LiveCluster, LiveLab
 from whichpod.judge.answers import Scene, answers
 from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.engines import GRPCIO
 from whichpod.model.dynamic import Cell
 from whichpod.model.errors import ClusterError, LabError, TargetError, UsageError
 from whichpod.model.question import Finding, check
@@ -19,7 +20,6 @@ from whichpod.model.report import Report
 from whichpod.probe.run import Progress
 from whichpod.scenarios.dynamic.scenario import DynamicCell
 from whichpod.scenarios.dynamic.steps import NEWCOMERS, take
-from whichpod.scenarios.engines import GRPCIO
 
 _FAILURES = (ClusterError, LabError, TargetError, UsageError)
 

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from whichpod.cluster.protocol import Client, LiveCluster
 from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.engines import GRPCIO, check_engine
 from whichpod.model.dynamic import Cell, Dynamic
 from whichpod.probe.environment import environment
 from whichpod.scenarios.dynamic.conduct import blank, run_cell
 from whichpod.scenarios.dynamic.scenario import DynamicCell
-from whichpod.scenarios.engines import GRPCIO, check_engine
 from whichpod.scenarios.environments import add
 
 AT_ONCE = 3

@@ -13,13 +13,13 @@ from typing import Any
 from whichpod.cluster.protocol import Client
 from whichpod.judge.answers import asked
 from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.engines import GRPCIO, served_by, with_args
 from whichpod.model.codec import from_json, to_json
 from whichpod.model.errors import UsageError
 from whichpod.model.plan import Plan
 from whichpod.model.question import Condition, Question, parse_condition
 from whichpod.scenarios.dynamic.paths import Way, read_paths, refuse_unknown
 from whichpod.scenarios.dynamic.steps import Step, read_step
-from whichpod.scenarios.engines import GRPCIO, served_by, with_args
 
 BUILT_IN = Path(__file__).parent
 START_S = 3.0

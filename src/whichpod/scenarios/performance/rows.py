@@ -9,10 +9,10 @@ from pathlib import Path
 
 from whichpod.cluster.protocol import Client, Via
 from whichpod.manifest.bundle import Bundle
+from whichpod.manifest.engines import check_engine, served_by
 from whichpod.model.errors import UsageError
 from whichpod.model.performance import Settings
 from whichpod.model.plan import Plan
-from whichpod.scenarios.engines import check_engine, served_by
 from whichpod.scenarios.scenario import Scenario, scenarios
 
 DIRECT = "direct"
