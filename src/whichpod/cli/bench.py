@@ -8,13 +8,10 @@ from typing import Annotated
 import typer
 
 from whichpod.cli.bench_plan import (
-    Data,
     DataBinary,
-    Deadline,
     Duration,
     FailIf,
     Folder,
-    Method,
     Payload,
     PayloadSize,
     Schedule,
@@ -30,11 +27,14 @@ from whichpod.cli.options import (
     Ca,
     Cert,
     Confidence,
+    Data,
+    Deadline,
     Expected,
     Identify,
     Json,
     Key,
     Metadata,
+    Method,
     Seed,
     ServerName,
     Tolerance,

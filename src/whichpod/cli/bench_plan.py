@@ -34,13 +34,8 @@ Streams = Annotated[
 Warmup = Annotated[
     str, typer.Option(help="Send so long first, which isn't measured [default: 1s; with --requests none].")
 ]
-Deadline = Annotated[str, typer.Option(help="Deadline of each RPC.")]
 PayloadSize = Annotated[int, typer.Option(help="Random bytes to echo.")]
 Payload = Annotated[str, typer.Option(help="What to echo: text, or the bytes of @FILE.")]
-Method = Annotated[
-    str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
-]
-Data = Annotated[str, typer.Option(help="Its request: JSON or @FILE; the types are learnt by reflection.")]
 DataBinary = Annotated[str, typer.Option(help="Its request as serialised bytes: @FILE. Needs no reflection.")]
 FailIf = Annotated[
     list[str] | None,

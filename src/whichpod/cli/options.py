@@ -21,6 +21,11 @@ Json = Annotated[
 Metadata = Annotated[
     list[str] | None, typer.Option("-H", "--metadata", help='Metadata, "key: value"; repeatable.')
 ]
+Method = Annotated[
+    str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
+]
+Data = Annotated[str, typer.Option(help="Its request: JSON or @FILE; the types are learnt by reflection.")]
+Deadline = Annotated[str, typer.Option(help="Deadline of each RPC.")]
 Identify = Annotated[
     str,
     typer.Option(

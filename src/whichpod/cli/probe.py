@@ -16,11 +16,14 @@ from whichpod.cli.options import (
     Ca,
     Cert,
     Confidence,
+    Data,
+    Deadline,
     Expected,
     Identify,
     Json,
     Key,
     Metadata,
+    Method,
     Seed,
     ServerName,
     Tolerance,
@@ -28,6 +31,20 @@ from whichpod.cli.options import (
     expectation_of,
     tls_of,
     with_backends,
+)
+from whichpod.cli.probe_options import (
+    Clients,
+    Concurrency,
+    Connections,
+    Duration,
+    Kind,
+    Messages,
+    NewConnections,
+    PayloadSize,
+    Policy,
+    Rate,
+    ServiceConfig,
+    Warmup,
 )
 from whichpod.cli.probe_plan import probe_plan
 from whichpod.model.errors import ExitCode, UsageError
@@ -72,25 +89,13 @@ def probe(
             "-n", "--requests", help="RPCs in all [default: 50, or 10 per channel if that is more]."
         ),
     ] = None,
-    duration: Annotated[str, typer.Option(help="Send for this long instead (10s, 1m30s).")] = "",
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            help="RPCs per second on a schedule (open loop); without it each waits for the one before."
-        ),
-    ] = None,
-    clients: Annotated[int, typer.Option(help="Clients, each with channels of its own.")] = 1,
-    connections: Annotated[
-        int, typer.Option(help="Channels per client, each with a TCP connection of its own.")
-    ] = 1,
-    concurrency: Annotated[int, typer.Option(help="RPCs in flight per channel.")] = 1,
-    policy: Annotated[
-        str,
-        typer.Option(
-            help="Client policy: pick_first (gRPC's default), round_robin, weighted_round_robin, ..."
-        ),
-    ] = "",
-    service_config: Annotated[str, typer.Option(help="gRPC service config: JSON or @FILE.")] = "",
+    duration: Duration = "",
+    rate: Rate = None,
+    clients: Clients = 1,
+    connections: Connections = 1,
+    concurrency: Concurrency = 1,
+    policy: Policy = "",
+    service_config: ServiceConfig = "",
     endpoints: Annotated[str, typer.Option(help="A static list a:p,b:p instead of a target.")] = "",
     multi_endpoint: Annotated[
         bool, typer.Option("--multi-endpoint", help="Consecutive ports from the target's on.")
@@ -98,25 +103,21 @@ def probe(
     endpoint_count: Annotated[
         int | None, typer.Option(help="How many ports --multi-endpoint means [default: 5].")
     ] = None,
-    stream: Annotated[Stream, typer.Option(help="Kind of the RPC.")] = Stream.UNARY,
-    messages: Annotated[int | None, typer.Option(help="Messages per stream [default: 10].")] = None,
-    method: Annotated[
-        str, typer.Option(help="Call this unary method, package.Service/Method, instead of the echo service.")
-    ] = "",
-    data: Annotated[str, typer.Option(help="Its request: JSON or @FILE.")] = "",
+    stream: Kind = Stream.UNARY,
+    messages: Messages = None,
+    method: Method = "",
+    data: Data = "",
     identify: Identify = "",
-    new_connection_per_request: Annotated[
-        bool, typer.Option("--new-connection-per-request", help="A fresh channel for every RPC.")
-    ] = False,
+    new_connection_per_request: NewConnections = False,
     share_subchannels: Annotated[
         bool,
         typer.Option(
             "--share-subchannels", help="Let channels share connections, as gRPC does unless told otherwise."
         ),
     ] = False,
-    payload_size: Annotated[int, typer.Option(help="Bytes of payload per request.")] = 0,
-    deadline: Annotated[str, typer.Option(help="Deadline of each RPC.")] = "5s",
-    warmup: Annotated[int, typer.Option(help="RPCs to send first, which aren't judged.")] = 0,
+    payload_size: PayloadSize = 0,
+    deadline: Deadline = "5s",
+    warmup: Warmup = 0,
     metadata: Metadata = None,
     backends: Backends = "",
     tls: UseTls = False,

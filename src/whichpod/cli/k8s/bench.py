@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whichpod.cli.bench_plan import (
-    Data,
     DataBinary,
-    Deadline,
     Duration,
     FailIf,
     Folder,
-    Method,
     Payload,
     PayloadSize,
     Schedule,
@@ -32,10 +29,13 @@ from whichpod.cli.options import (
     Authority,
     Backends,
     Confidence,
+    Data,
+    Deadline,
     Expected,
     Identify,
     Json,
     Metadata,
+    Method,
     Seed,
     Tolerance,
     UseTls,

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from whichpod.cli.bench_plan import (
-    Deadline,
     Duration,
     FailIf,
     Folder,
@@ -21,7 +20,16 @@ from whichpod.cli.bench_plan import (
 from whichpod.cli.lab.client import Behind, How, Meshed, Port, Service, client_of
 from whichpod.cli.lab.options import DEFAULT, LabName, asked
 from whichpod.cli.main import typer_main
-from whichpod.cli.options import Confidence, Expected, Json, Metadata, Seed, Tolerance, expectation_of
+from whichpod.cli.options import (
+    Confidence,
+    Deadline,
+    Expected,
+    Json,
+    Metadata,
+    Seed,
+    Tolerance,
+    expectation_of,
+)
 from whichpod.cluster.protocol import Via
 from whichpod.model.codec import from_json
 from whichpod.model.plan import Plan
