@@ -354,3 +354,16 @@ def test_bench_says_who_used_the_cpu(commands: Commands) -> None:
     assert "CPU per RPC: client" in text
     assert commands.json("bench", "echo", "-n", "50")["tool"] == "bench"
     commands.lab("bench", "echo", "-n", "50", "--fail-if", "rps>0", code=1)
+
+
+def test_bench_calls_another_method(commands: Commands) -> None:
+    method = ("--method", "whichpod.echo.v1.EchoService/Echo", "--data", '{"payload": "aGk="}')
+    report = commands.json("bench", "echo", "--meshed", *method, "-n", "50")
+    assert report["plan"]["method"] == "whichpod.echo.v1.EchoService/Echo"
+    assert report["tally"]["done"] == 50
+    assert report["tally"]["unattributed"] == 0, "our trailers tell of the server with any method"
+    nope = ("bench", "echo", "--method", "grpc.health.v1.Health/Nope", "-n", "5")
+    commands.lab(*nope, "--data", "{}", code=2)
+    assert "grpc.health.v1.Health has no method Nope" in commands.err
+    commands.lab(*nope, code=4)
+    assert "has no method grpc.health.v1.Health/Nope (UNIMPLEMENTED)" in commands.err

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from whichpod.cli.bench_plan import (
+    DataBinary,
     Duration,
     FailIf,
     Folder,
@@ -22,10 +23,13 @@ from whichpod.cli.lab.options import DEFAULT, LabName, asked
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import (
     Confidence,
+    Data,
     Deadline,
     Expected,
+    Identify,
     Json,
     Metadata,
+    Method,
     Seed,
     Tolerance,
     expectation_of,
@@ -46,7 +50,9 @@ whichpod lab bench echo --rate 2000 --fail-if 'p99>50ms' --fail-if 'errors>0.1%'
 
 whichpod lab bench echo-headless --connections 1 --expect even
 
-It loads the echo service of the lab's pods, and says what client, proxies and servers used of the CPU."""
+whichpod lab bench shop --meshed --method shop.v1.Cart/Get --data '{"id": 7}' --identify header:x-pod
+
+It says what client, proxies and servers used of the CPU, too."""
 
 
 def main(argv: list[str]) -> int:
@@ -72,6 +78,10 @@ def bench(
     warmup: Warmup = "",
     deadline: Deadline = "5s",
     payload_size: PayloadSize = 0,
+    method: Method = "",
+    data: Data = "",
+    data_binary: DataBinary = "",
+    identify: Identify = "",
     metadata: Metadata = None,
     backends: Behind = "",
     expect: Expected = "",
@@ -85,12 +95,14 @@ def bench(
 ) -> int:
     """Load a Service of a lab and report, per pod, the share, the rate, errors and latencies."""
     from whichpod.cli.bench import exit_code, judge_bench
+    from whichpod.cli.bench_call import unusable
     from whichpod.cli.bench_output import Outputs
 
     plan, _ = bench_plan(
         requests=requests, duration=duration, rate=rate, arrivals=arrivals, streams=streams,
-        connections=connections, workers=workers, warmup=warmup, deadline=deadline, method="", data="",
-        data_binary="", identify="", metadata=metadata, payload="", payload_size=payload_size, seed=seed,
+        connections=connections, workers=workers, warmup=warmup, deadline=deadline, method=method, data=data,
+        data_binary=data_binary, identify=identify, metadata=metadata, payload="", payload_size=payload_size,
+        seed=seed,
     )  # fmt: skip
     plan = dataclasses.replace(plan, workers=workers)
     thresholds = [parse_threshold(text) for text in fail_if or []]
@@ -99,6 +111,8 @@ def bench(
     outputs.check()
     client, _ = client_of(name, service, port, via, meshed, backends)
     found, usage = _run(name, client, plan)
+    if error := unusable(found):
+        raise error
     judge_bench(found, expectation, thresholds)
     outputs.write(found)
     if not json:

@@ -66,6 +66,7 @@ def client(payload: dict[str, Any], report: int) -> int:
 
 def bench(payload: dict[str, Any], report: int) -> int:
     """A load client. It ends and reports as `client` does, and tells what the `watched` used meanwhile."""
+    from whichpod.cluster.calling import call_of
     from whichpod.load.run import bench as load
     from whichpod.probe.resolve import lookup
 
@@ -75,10 +76,16 @@ def bench(payload: dict[str, Any], report: int) -> int:
     with contextlib.closing(_Reporter(report)) as say:
         try:
             addresses = lookup(target.address)
+            call = call_of(target, plan, bytes(plan.payload_size))
             meter = Meter(watched)
             meter.start()
             done = load(
-                target, plan, addresses=addresses, progress=lambda p: say("progress", to_json(p)), stop=stop
+                target,
+                plan,
+                call,
+                addresses=addresses,
+                progress=lambda p: say("progress", to_json(p)),
+                stop=stop,
             )
             usage = meter.stop(done, plan)
         except WhichpodError as e:

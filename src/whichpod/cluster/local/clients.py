@@ -8,7 +8,7 @@ from dataclasses import replace
 from whichpod.cluster.local.bench import run_bench
 from whichpod.cluster.local.client import run_client
 from whichpod.cluster.local.fabric import Fabric
-from whichpod.cluster.local.images import WHICHPOD, image_of
+from whichpod.cluster.local.images import PROGRAM, WHICHPOD, image_of
 from whichpod.cluster.local.pods import Pod
 from whichpod.cluster.local.programs import Command, Reach
 from whichpod.cluster.local.supervisor import Process, Supervisor
@@ -123,15 +123,19 @@ class Clients:
         """The processes whose CPU time is told of a load run."""
         pods = [
             Watched(
-                process.title, Role.SERVER if image_of(container) is WHICHPOD else Role.PROXY, process.pid
+                process.title,
+                Role.SERVER if image_of(container) in (WHICHPOD, PROGRAM) else Role.PROXY,
+                process.pid,
             )
             for pod in self._workloads.pods
-            for container in pod.deployment.containers
-            if not (process := pod.processes[container.name]).exited.done()
+            for container in pod.containers
+            # One that hasn't started yet, or has ended, uses nothing.
+            if (process := pod.processes.get(container.name)) and process.pid and not process.exited.done()
         ]
         proxies = [
             Watched(p.title, Role.STAND_IN if stands_in else Role.PROXY, p.pid)
             for p, stands_in in self._fabric.proxies
+            if p.pid and not p.exited.done()
         ]
         return [*pods, *proxies]
 
