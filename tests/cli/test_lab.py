@@ -17,7 +17,7 @@ from tests.cli.labs import Commands, runtime
 from tests.cluster.manifests import ROUND_ROBIN, deployment, service
 from whichpod.cli.main import run
 
-QUICK = "readinessProbe: {grpc: {port: 50051}, periodSeconds: 1, failureThreshold: 1}"
+QUICK = "readinessProbe: {grpc: {port: 50051}, periodSeconds: 1, failureThreshold: 2}"
 
 
 def manifests(*, rule: str = ROUND_ROBIN, **of_deployment: str) -> str:
@@ -205,14 +205,14 @@ def test_faults_add_up_and_heal(commands: Commands) -> None:
     assert all(not commands.pods[n]["faults"] for n in commands.ready)
 
 
-def wait_for(commands: Commands, name: str, *, ready: bool) -> None:
-    """Follows the lab's events until a pod is ready, or no longer is."""
+def wait_for(commands: Commands, name: str, **state: object) -> None:
+    """Follows the lab's events until a pod's state is as said."""
     with subprocess.Popen(
         [sys.executable, "-m", "whichpod", "lab", "events", "-f", "--json"], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         for _ in process.stdout:
-            if commands.pods[name]["ready"] is ready:
+            if commands.pods[name].items() >= state.items():
                 break
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
@@ -228,8 +228,7 @@ def test_kill_and_what_is_told_of_it(commands: Commands) -> None:
     wait_for(commands, name, ready=True)
     restarts = commands.pods[name]["restarts"]
     commands.lab("kill", name)
-    wait_for(commands, name, ready=True)
-    assert commands.pods[name]["restarts"] == restarts + 1
+    wait_for(commands, name, ready=True, restarts=restarts + 1)
     events = commands.lab("events")
     assert f"kill       {name}  signal 9" in events
     assert f"restarted  {name}" in events
