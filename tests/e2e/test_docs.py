@@ -10,6 +10,7 @@ import pytest
 
 from tests.kubernetes.standin.fixture import IMAGE, cluster
 from tests.servers import echoes
+from whichpod.cli.lab import COMMANDS as LAB_COMMANDS
 from whichpod.cli.main import run
 from whichpod.scenarios.scenario import BUILT_IN, scenarios
 
@@ -91,3 +92,33 @@ def test_options_that_the_docs_name_exist(command: str, capsys: pytest.CaptureFi
     known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
     text = (ROOT / "docs" / f"{command}.md").read_text()
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known | {"--report"}
+
+
+OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+
+
+def test_the_commands_of_a_lab_and_their_options_are_those_that_exist(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Code spans of the table's first column are commands; options of its second one belong to one of them."""
+    text = (ROOT / "docs" / "lab.md").read_text()
+    used: dict[str, set[str]] = {}
+    for row in re.findall(r"^\| (`.*) \|$", text, re.MULTILINE):
+        first, second = re.split(r"(?<!\\) \| ", row)
+        named = [span.split()[0] for span in re.findall(r"`([^`]+)`", first)]
+        used |= {name: used.get(name, set()) for name in named}
+        for span in re.findall(r"`([^`]+)`", first):
+            used[span.split()[0]] |= set(OPTION.findall(span))
+        besides = set(OPTION.findall(second))
+        known = set().union(*(_options(name, capsys) for name in named))
+        assert besides <= known, named
+    assert set(used) == set(LAB_COMMANDS)
+    for command, rest in re.findall(r"whichpod lab ([a-z-]+)([^`\n]*)", text):
+        used[command] |= set(OPTION.findall(rest.partition(" -- ")[0].partition("'")[0]))
+    for command, options in used.items():
+        assert options <= _options(command, capsys), command
+
+
+def _options(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    run(["lab", command, "--help"])
+    return set(OPTION.findall(capsys.readouterr().out))
