@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,13 @@ class Commands:
     @property
     def pods(self) -> dict[str, Any]:
         return {p["name"]: p for p in self.json("status")["pods"]}
+
+    def until_restarted(self, name: str, times: int) -> None:
+        """Waits until a pod is ready after so many restarts."""
+        deadline = time.monotonic() + 20
+        while not ((pod := self.pods[name])["ready"] and pod["restarts"] == times):
+            assert time.monotonic() < deadline, pod
+            time.sleep(0.05)
 
     @property
     def ready(self) -> list[str]:

@@ -189,6 +189,46 @@ def test_a_rolling_restart_behind_sidecars_loses_nothing(meshed: Living) -> None
     assert {b.backend.pod for b in report.tally.backends.values()} >= {*before, *meshed.ready}
 
 
+def test_a_sidecar_that_was_killed_is_started_again(meshed: Living) -> None:
+    name = meshed.ready[0]
+    restarts, app = meshed.pods[name].restarts, meshed.pod(name).processes["echo"].pid
+    first = meshed.lab.fabric.sidecar(meshed.pod(name))
+    assert first
+    meshed.run(meshed.lab.kill(name, signal.SIGKILL, "istio-proxy"))
+    meshed.until(
+        lambda: meshed.pods[name].restarts == restarts + 1 and meshed.pods[name].ready, "its restart"
+    )
+    told = [(e.kind, e.detail) for e in meshed.lab.events if e.what == name][-4:]
+    assert told == [
+        ("unready", f"The sidecar of pod {name} was killed by SIGKILL."),
+        ("died", "its sidecar was killed by SIGKILL"),
+        ("restarted", "its sidecar"),
+        ("ready", ""),
+    ]
+    assert meshed.lab.fabric.sidecar(meshed.pod(name)) is not first
+    assert meshed.pod(name).processes["echo"].pid == app
+    meshed.run(meshed.lab.settled())
+    assert name in meshed.counts(MESHED)
+    # A second time it has to wait; nobody else does.
+    meshed.run(meshed.lab.kill(name, signal.SIGKILL, "istio-proxy"))
+    meshed.until(lambda: meshed.pods[name].state == "back-off", "its end")
+    assert meshed.pods[name].reason.endswith("SIGKILL; it is started again 10 s later.")
+    meshed.run(meshed.lab.settled())
+    assert name not in meshed.counts(MESHED)
+    meshed.run(meshed.lab.delete(name))
+    assert len(meshed.ready) == 3
+    with pytest.raises(UsageError, match="no container 'envoy'"):
+        meshed.run(meshed.lab.kill(meshed.ready[0], signal.SIGKILL, "envoy"))
+
+
+def test_a_client_s_sidecar_that_was_killed_is_there_for_the_next_one(meshed: Living) -> None:
+    meshed.counts(MESHED)
+    (sidecar,) = (p for p, _ in meshed.lab.fabric.proxies if p.title == "sidecar of the client")
+    sidecar.signal(signal.SIGKILL)
+    meshed.run(asyncio.wait_for(sidecar.exited, 20))
+    assert sum(meshed.counts(MESHED).values()) == 30
+
+
 def test_traffic_goes_on_without_the_control_plane(meshed: Living) -> None:
     meshed.run(meshed.lab.control_plane(up=False))
     counts = meshed.counts(MESHED, Plan(requests=30))

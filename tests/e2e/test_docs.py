@@ -100,7 +100,7 @@ OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 def test_the_commands_of_a_lab_and_their_options_are_those_that_exist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Code spans of the table's first column are commands; options of its second one belong to one of them."""
+    """Code spans of the table's first column are commands, whose options its second one may name."""
     text = (ROOT / "docs" / "lab.md").read_text()
     used: dict[str, set[str]] = {}
     for row in re.findall(r"^\| (`.*) \|$", text, re.MULTILINE):

@@ -189,6 +189,10 @@ def test_the_namespace_lab_takes_the_same_commands(folder: Path, commands: Comma
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["tally"]["done"] == 20
     assert commands.lab("exec", "--pod", "echo-0", "--", "hostname") == "echo-0\n"
+    commands.lab("kill", "echo-0", "-c", "istio-proxy")
+    commands.until_restarted("echo-0", 1)
+    assert "expected random: passed" in commands.lab(*probe)
+    commands.lab("logs", "echo-0", "-c", "istio-proxy")
     assert "echo: 2 pods ready." in commands.lab("scale", "echo", "2")
     commands.lab("down")
     gone(folder)

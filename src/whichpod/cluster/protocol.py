@@ -178,8 +178,9 @@ class LiveLab(Lab, Protocol):
     async def delete(self, pod: str) -> None:
         """Ends a pod in order, with its grace; another one takes its place."""
 
-    async def kill(self, pod: str, signal: int) -> None:
-        """Sends a signal to a pod's processes: SIGKILL, or SIGSTOP and SIGCONT for one that hangs."""
+    async def kill(self, pod: str, signal: int, container: str = "") -> None:
+        """Sends a signal to a pod's processes: SIGKILL, or SIGSTOP and SIGCONT for one that hangs. With the
+        name of a container to that one only: `istio-proxy` is the sidecar."""
 
     async def fault(self, pod: str, faults: Mapping[str, Any] | None) -> None:
         """Makes an echo pod slow or failing, in the words of `whichpod serve --faults`; None makes it well.

@@ -19,6 +19,8 @@ whichpod lab kill echo-1 --signal STOP (it hangs: connections are accepted and n
 
 whichpod lab kill echo-1 --signal CONT
 
+whichpod lab kill echo-1 -c istio-proxy (its sidecar)
+
 A container that ends is started again, as a kubelet does it: at once, then after 10 s, 20 s and so on."""
 
 
@@ -31,14 +33,17 @@ def kill(
     pod: Pod,
     *,
     signal_: Annotated[str, typer.Option("--signal", "-s", help="KILL, STOP, CONT, TERM, ...")] = "KILL",
+    container: Annotated[
+        str, typer.Option("--container", "-c", help="One of its containers only; istio-proxy is its sidecar.")
+    ] = "",
     name: LabName = DEFAULT,
 ) -> int:
     """Send a signal to a pod's processes."""
     from whichpod.cluster.session.asked import Kill
 
     number = _number(signal_)
-    asked(name, "kill", Kill(pod, number))
-    print(f"{pod}: {signal.Signals(number).name} sent.")
+    asked(name, "kill", Kill(pod, number, container))
+    print(f"{pod}{f', {container}' if container else ''}: {signal.Signals(number).name} sent.")
     return ExitCode.OK
 
 

@@ -28,7 +28,9 @@ def main(argv: list[str]) -> int:
 def logs(
     pod: Pod,
     *,
-    container: Annotated[str, typer.Option("-c", "--container", help="Only this one's.")] = "",
+    container: Annotated[
+        str, typer.Option("-c", "--container", help="Only this one's; istio-proxy is the sidecar.")
+    ] = "",
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on, until Ctrl-C or the pod's end.")
     ] = False,

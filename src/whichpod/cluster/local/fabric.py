@@ -57,8 +57,9 @@ class Fabric(Protocol):
     def place(self, number: int, *, meshed: bool) -> Place:
         """The addresses of the lab's pod number `number`, from 0. Raises LabError where there is no room."""
 
-    async def attach(self, pod: Pod) -> None:
-        """Gives a pod its network, and its sidecar where it is to have one; before its containers start."""
+    async def attach(self, pod: Pod, *, kept: bool = False) -> None:
+        """Gives a pod its network, and its sidecar where it is to have one; before its containers start.
+        `kept`: the caller starts that anew when it ends, see `sidecar`."""
 
     async def detach(self, pod: Pod) -> None:
         """Takes both away, once its containers have ended."""
@@ -108,8 +109,14 @@ class Fabric(Protocol):
     async def joined(self, pod: Pod) -> None:
         """Waits until a pod's sidecar has taken its configuration; at once where it has none."""
 
+    def sidecar(self, pod: Pod) -> Process | None:
+        """A pod's sidecar, as it was started last; None where it has none."""
+
+    def restart_sidecar(self, pod: Pod) -> None:
+        """Starts a pod's sidecar anew, which has ended. `joined` waits for it."""
+
     def check(self) -> None:
-        """Raises LabError where something that it started has ended."""
+        """Raises LabError where something that it started has ended, but for sidecars that are kept."""
 
     @property
     def proxies(self) -> Iterator[tuple[Process, bool]]:

@@ -162,11 +162,14 @@ class LocalLab:
         self._happened("delete", pod)
         await self._guarded(self._controllers.delete(found))
 
-    async def kill(self, pod: str, signal: int) -> None:
-        """Sends a signal to a pod's processes. Raises LabError where there is no such pod."""
+    async def kill(self, pod: str, signal: int, container: str = "") -> None:
+        """Sends a signal to a pod's processes, or to those of one container; `istio-proxy` is its sidecar.
+
+        Raises LabError where there is no such pod, UsageError where it has no such container.
+        """
         found = self._workloads.find(pod)
-        self._happened("kill", pod, f"signal {signal}")
-        self._workloads.signal(found, signal)
+        self._workloads.signal(found, signal, container)
+        self._happened("kill", pod, f"signal {signal}{f' to {container}' if container else ''}")
 
     async def fault(self, pod: str, faults: Mapping[str, Any] | None) -> None:
         """Makes an echo pod slow or failing, or well again; see the protocol."""

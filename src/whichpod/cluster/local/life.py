@@ -7,7 +7,7 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
-from whichpod.cluster.local.keeper import Keeper, back_off
+from whichpod.cluster.local.keeper import FORGIVEN_AFTER_S, Keeper, back_off
 from whichpod.cluster.local.kubelet import Kubelet
 from whichpod.cluster.local.pods import Pod
 from whichpod.cluster.local.readiness import NotReadyError
@@ -37,6 +37,8 @@ class Life:
         self._keepers: list[Keeper] = []
         self._joined = False
         self._sidecar = "Its sidecar is not ready."
+        self._sidecar_waits = False
+        """Whether its sidecar ended too often, and is not started again for a while."""
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._up.add_done_callback(lambda f: f.cancelled() or f.exception())
         self._attached: asyncio.Task[None] | None = None
@@ -54,7 +56,7 @@ class Life:
     async def _live_on(self) -> None:
         pod = self._pod
         try:
-            self._attached = asyncio.create_task(self._kubelet.fabric.attach(pod))
+            self._attached = asyncio.create_task(self._kubelet.fabric.attach(pod, kept=self._live))
             await asyncio.shield(self._attached)
             for container in pod.init_containers:
                 if container.restarts:
@@ -64,13 +66,14 @@ class Life:
                     await self._initialised(container)
             for container in pod.deployment.containers:
                 self._keep(container)
-            await self._join()
+            await self._keep_sidecar()
         except WhichpodError as error:
             pod.reason = error.message
             self._give_up(error)
 
-    async def _join(self) -> None:
-        """Waits for the sidecar, as long as it takes: it may be that nobody configures it at present."""
+    async def _join(self, sidecar: Process | None) -> None:
+        """Waits for the sidecar, as long as it takes: it may be that nobody configures it at present. Not for
+        one that has ended."""
         while not self._joined:
             try:
                 await self._kubelet.fabric.joined(self._pod)
@@ -80,8 +83,35 @@ class Life:
                 self._give_up(error)
                 if not self._live:
                     raise
+                if sidecar and sidecar.exited.done():
+                    return
                 await asyncio.sleep(_LOOK_AGAIN_S)
             self._look()
+
+    async def _keep_sidecar(self) -> None:
+        """Waits for the sidecar; in a live lab starts it anew whenever it ends, as a kubelet does."""
+        fabric, pod, restarts = self._kubelet.fabric, self._pod, 0
+        loop = asyncio.get_running_loop()
+        while True:
+            began, process = loop.time(), fabric.sidecar(pod)
+            await self._join(process)
+            if process is None or not self._live:
+                return
+            await asyncio.wait({process.exited})
+            how = f"The {process.title} {process.how_it_ended()}"
+            self._joined, self._sidecar = False, f"{how}."
+            self._look()
+            self._workloads.tell("died", pod, f"its sidecar {process.how_it_ended()}")
+            restarts = 0 if loop.time() - began > FORGIVEN_AFTER_S else restarts
+            if pause_s := back_off(restarts):
+                self._sidecar_waits, self._sidecar = True, f"{how}; it is started again {pause_s:g} s later."
+                self._look()
+                await asyncio.sleep(pause_s)
+                self._sidecar_waits = False
+            restarts += 1
+            pod.restarts += 1
+            self._workloads.tell("restarted", pod, "its sidecar")
+            fabric.restart_sidecar(pod)
 
     def _keep(self, container: Container) -> Keeper:
         keeper = Keeper(
@@ -124,7 +154,7 @@ class Life:
             return
         whole = self._joined and len(keepers) == len(pod.containers)
         unready = next((k for k in keepers if not k.ready), None)
-        if any(k.waiting for k in keepers):
+        if self._sidecar_waits or any(k.waiting for k in keepers):
             pod.state = "back-off"
         else:
             pod.state = "running" if whole and all(k.started.is_set() for k in keepers) else "starting"

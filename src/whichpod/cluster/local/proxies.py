@@ -8,6 +8,7 @@ import json
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from whichpod.cluster.local import binaries, readiness
@@ -46,6 +47,8 @@ next response, and after 45 s in any case. Without this they would go on for ten
 @dataclass(slots=True)
 class _Node:
     resources: Callable[[Registry], Resources]
+    launch: Callable[[], Process] | None = None
+    """Starts it, and starts it anew."""
     process: Process | None = None
     admin: str = ""
     """Address of its administration interface."""
@@ -53,8 +56,15 @@ class _Node:
     """How that is reached."""
     fixed: bool = False
     """Whether the resources depend on the manifests only, not on which pods are ready."""
+    kept: bool = False
+    """Whether somebody starts it anew when it ends, so that its end is no error."""
     given: object = None
     """The bundle for which they were given last."""
+
+    @property
+    def down(self) -> bool:
+        """Whether it has ended, and is started anew sooner or later."""
+        return self.kept and self.process is not None and self.process.exited.done()
 
 
 class Proxies:
@@ -92,16 +102,22 @@ class Proxies:
         network: str = "",
         account: tuple[str, str] | None = None,
         mark: int = 0,
-    ) -> None:
-        """Starts an Envoy; nothing where it was started before. It gets its configuration by `push`.
+        kept: bool = False,
+    ) -> bool:
+        """Starts an Envoy, or starts it anew where it has ended; says whether it did either. It gets its
+        configuration by `push`.
 
         Its administration interface listens on `admin`, and `connect` reaches it. `fixed`: its resources
         depend on the manifests only. `network` is where it lives. A sidecar has the certificate of an
-        `account`: namespace and service account. `mark`: see envoy_bootstrap.
+        `account`: namespace and service account. `mark`: see envoy_bootstrap. `kept`: the caller starts it
+        anew when it ends, by `again`.
         """
-        if name in self._nodes:
-            return
-        node = self._nodes[name] = _Node(resources, admin=admin, connect=connect, fixed=fixed)
+        if found := self._nodes.get(name):
+            ended = found.process is not None and found.process.exited.done()
+            if ended and not found.kept:
+                self.again(name)
+            return ended and not found.kept
+        node = self._nodes[name] = _Node(resources, admin=admin, connect=connect, fixed=fixed, kept=kept)
         address = await self._control_plane()
         identity = self._identity(*account) if account else None
         bootstrap = envoy_bootstrap(
@@ -114,7 +130,21 @@ class Proxies:
         file.write_text(json.dumps(bootstrap), encoding="utf-8")
         argv = [str(binaries.find("envoy")), *complete(["-c", str(file), *(_DRAIN if account else ())])]
         env = base_environment(self._supervisor.folder)
-        node.process = self._supervisor.exec(slug, argv, title=name, env=env, network=network)
+        # One life's log goes on where the one before has ended.
+        node.launch = partial(self._supervisor.exec, slug, argv, title=name, env=env, network=network)
+        node.process = node.launch()
+        return True
+
+    def process(self, name: str) -> Process | None:
+        """An Envoy's process, the last one that it had; None where there is none of that name."""
+        node = self._nodes.get(name)
+        return node.process if node else None
+
+    def again(self, name: str) -> None:
+        """Starts an Envoy anew that has ended, as it was; nothing where there is none of that name."""
+        node = self._nodes.get(name)
+        if node and node.launch:
+            node.process = node.launch()
 
     async def end(self, name: str) -> None:
         """Ends an Envoy, once all others have heard what was pushed last, so that nobody sends it anything;
@@ -152,15 +182,20 @@ class Proxies:
     async def settled(self, registry: Registry) -> None:
         """Pushes, and waits until every Envoy has accepted its configuration and listens where it should.
 
-        Raises LabError with Envoy's own words when one refuses or ends.
+        Raises LabError with Envoy's own words when one refuses or ends; one that is started anew later is
+        not waited for.
         """
         self.push(registry)
+
+        async def one(name: str, node: _Node, process: Process) -> None:
+            try:
+                await self._settle(name, node, process, node.resources(registry))
+            except LabError:
+                if not node.down:
+                    raise
+
         await together(
-            [
-                self._settle(name, n, n.process, n.resources(registry))
-                for name, n in self._nodes.items()
-                if n.process
-            ],
+            [one(name, n, n.process) for name, n in self._nodes.items() if n.process and not n.down],
             at_once=_AT_ONCE,
         )
 
@@ -172,9 +207,10 @@ class Proxies:
             await self._settle(name, node, node.process, node.resources(registry))
 
     def check(self) -> None:
-        """Raises LabError where an Envoy has ended."""
-        for process in self.processes:
-            if process.exited.done():
+        """Raises LabError where an Envoy has ended that nobody starts anew."""
+        for node in self._nodes.values():
+            process = node.process
+            if process and process.exited.done() and not node.kept:
                 raise LabError(
                     f"The {process.title} {process.how_it_ended()} while the client ran.{process.wrote()}"
                 )

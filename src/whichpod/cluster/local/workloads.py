@@ -24,6 +24,8 @@ from whichpod.model.errors import LabError, WhichpodError
 
 PODS_AT_ONCE = 16
 """Pods that start at a time: more would only take turns on the cores."""
+SIDECAR = "istio-proxy"
+"""What Istio calls the container of a pod's sidecar."""
 _TO_ALL = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)
 """Signals that all processes of a container get; others are for the first, as from a kubelet."""
 
@@ -215,11 +217,20 @@ class Workloads:
         if tasks := [self.end(p) for p in pods]:
             await asyncio.wait(tasks)
 
-    def signal(self, pod: Pod, number: int) -> None:
-        """Sends a signal to a pod's processes."""
+    def signal(self, pod: Pod, number: int, container: str = "") -> None:
+        """Sends a signal to a pod's containers, or to one of them; its sidecar is called istio-proxy. Raises
+        UsageError for one that it hasn't."""
+        sidecar = self._fabric.sidecar(pod)
+        if container == SIDECAR and sidecar:
+            chosen = [sidecar]
+        elif container:
+            chosen = [p for p in pod.running if p is pod.processes.get(pod.find(container).name)]
+        else:
+            # Whatever was stopped of it goes on, its sidecar too.
+            chosen = [*pod.running, *([sidecar] if sidecar and number == signal.SIGCONT else [])]
         if number in (signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL):
             pod.stopped = number == signal.SIGSTOP
-        for process in pod.running:
+        for process in chosen:
             process.signal(number, all_of_it=number in _TO_ALL)
 
     def fault(self, pod: Pod, faults: Mapping[str, Any] | None) -> None:

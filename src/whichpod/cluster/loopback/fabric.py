@@ -69,7 +69,7 @@ class LoopbackFabric:
         own = self._block.private(number) if meshed else ip
         return Place(ip, own, own)
 
-    async def attach(self, pod: Pod) -> None:
+    async def attach(self, pod: Pod, *, kept: bool = False) -> None:
         """Addresses of 127/8 are there already; starts the sidecar."""
         if pod.meshed:
             own, others = pod.place.app_address, pod.deployment.tcp_ports()
@@ -80,6 +80,7 @@ class LoopbackFabric:
                 zone=pod.zone,
                 fixed=True,
                 account=pod.account,
+                kept=kept,
             )
 
     async def detach(self, pod: Pod) -> None:
@@ -113,9 +114,9 @@ class LoopbackFabric:
     async def provide(self, client: Client) -> bool:
         """kube-proxy for a ClusterIP, a sidecar and its view of names for a meshed client, the control plane
         for xDS."""
-        before = self._proxies.names
+        before, again = self._proxies.names, False
         if needs_kube_proxy(self._registry.bundle, client):
-            await self._proxies.start(
+            again |= await self._proxies.start(
                 KUBE_PROXY,
                 lambda r: kube_proxy(r, self._virtual),
                 admin=self._block.own(_KUBE_PROXY_ADMIN),
@@ -123,7 +124,7 @@ class LoopbackFabric:
         if client.meshed:
             if not self._meshed_dns.address:
                 await self._meshed_dns.start(self._block.own(_MESHED_DNS))
-            await self._proxies.start(
+            again |= await self._proxies.start(
                 CLIENT_SIDECAR,
                 lambda r: outbound(r, self._intercepted, caller=caller_of(client)),
                 admin=self._block.own(_CLIENT_ADMIN),
@@ -131,7 +132,7 @@ class LoopbackFabric:
             )
         if client.via is Via.XDS:
             await self._proxies.proxyless(caller_of(client))
-        return self._proxies.names != before
+        return again or self._proxies.names != before
 
     def client(self, client: Client) -> Standing:
         """A proxyless client is told where the control plane is."""
@@ -169,8 +170,16 @@ class LoopbackFabric:
         """Waits for the Envoys."""
         await self._proxies.settled(self._registry)
 
+    def sidecar(self, pod: Pod) -> Process | None:
+        """A pod's sidecar."""
+        return self._proxies.process(sidecar_of(pod.name))
+
+    def restart_sidecar(self, pod: Pod) -> None:
+        """Starts it anew."""
+        self._proxies.again(sidecar_of(pod.name))
+
     def check(self) -> None:
-        """Raises LabError where an Envoy has ended."""
+        """Raises LabError where an Envoy has ended that nobody starts anew."""
         self._proxies.check()
 
     @property

@@ -88,12 +88,12 @@ class NetnsFabric:
         ip = addresses.pod_address(number)
         return Place(ip, "", ip)
 
-    async def attach(self, pod: Pod) -> None:
+    async def attach(self, pod: Pod, *, kept: bool = False) -> None:
         """Makes its namespaces; with a sidecar, turns its traffic to that as istio-init does."""
         await self._networks.add(pod.name, pod.ip, pod.deployment.meta.namespace)
         if pod.meshed:
             self._meshed[pod.ip] = pod
-            await self._mesh(sidecar_of(pod.name), pod.name, pod.endpoint, zone=pod.zone)
+            await self._mesh(sidecar_of(pod.name), pod.name, pod.endpoint, zone=pod.zone, kept=kept)
 
     async def detach(self, pod: Pod) -> None:
         """Ends the sidecar and lets go of the namespaces."""
@@ -109,7 +109,9 @@ class NetnsFabric:
         """Its network."""
         return Standing(pod.name)
 
-    async def _mesh(self, name: str, network: str, endpoint: Callable[[], Endpoint], zone: str = "") -> None:
+    async def _mesh(
+        self, name: str, network: str, endpoint: Callable[[], Endpoint], zone: str = "", *, kept: bool = False
+    ) -> None:
         """A sidecar, and the rules that turn a network's traffic to it."""
         own = endpoint()
         caller = Caller(own.namespace, own.locality, own.labels, own.node)
@@ -124,6 +126,7 @@ class NetnsFabric:
             network=network,
             mark=SIDECAR_MARK,
             account=(own.namespace, own.service_account),
+            kept=kept,
         )
         rules = self._mode.interception()
         await load(self._supervisor, self._mode, f"istio-init-{network}", rules, title=name, network=network)
@@ -167,6 +170,10 @@ class NetnsFabric:
         if started:
             self._clients[name] = asyncio.create_task(self._start_client(name, client))
         await asyncio.shield(self._clients[name])
+        sidecar = self._proxies.process(CLIENT_SIDECAR) if client.meshed else None
+        if sidecar and sidecar.exited.done():
+            self._proxies.again(CLIENT_SIDECAR)
+            started = True
         if client.via is Via.XDS and PROXYLESS not in self._proxies.names:
             await self._proxies.proxyless(caller_of(client))
             started = True
@@ -215,8 +222,16 @@ class NetnsFabric:
         await self._kube_proxy.settled()
         await self._proxies.settled(self._registry)
 
+    def sidecar(self, pod: Pod) -> Process | None:
+        """A pod's sidecar."""
+        return self._proxies.process(sidecar_of(pod.name))
+
+    def restart_sidecar(self, pod: Pod) -> None:
+        """Starts it anew; the rules that lead to it are there yet."""
+        self._proxies.again(sidecar_of(pod.name))
+
     def check(self) -> None:
-        """Raises LabError where a sidecar has ended, or where rules could not be loaded."""
+        """Raises LabError where a sidecar has ended that nobody starts anew, or where rules aren't loaded."""
         self._proxies.check()
         self._kube_proxy.check()
 

@@ -62,6 +62,8 @@ class Kill:
 
     pod: str
     signal: int
+    container: str = ""
+    """One of its containers; `istio-proxy` is its sidecar."""
 
 
 @dataclass(frozen=True, slots=True)

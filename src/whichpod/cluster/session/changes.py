@@ -61,7 +61,7 @@ async def delete(desk: Desk, asked: Named, _talk: Talk) -> object:
 async def kill(desk: Desk, asked: Kill, _talk: Talk) -> object:
     """A signal."""
     lab = await desk.lab()
-    await lab.kill(asked.pod, asked.signal)
+    await lab.kill(asked.pod, asked.signal, asked.container)
     return {}
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from whichpod.cluster.local.lab import LocalLab
+from whichpod.cluster.local.workloads import SIDECAR
 from whichpod.cluster.protocol import LabEvent
 from whichpod.cluster.session.asked import Follow, Logs, Named, Nothing, Service
 from whichpod.cluster.session.desk import Desk, operation
@@ -128,6 +129,9 @@ def told(event: LabEvent) -> EventStatus:
 def _logs(lab: LocalLab, asked: Logs) -> list[Path]:
     """The files of a pod's containers, those of earlier lives first. Raises UsageError, LabError."""
     pod = lab.workloads.find(asked.pod)
+    sidecar = lab.fabric.sidecar(pod)
+    if asked.container == SIDECAR and sidecar:
+        return [sidecar.log]  # that of all its lives
     names = [c.name for c in pod.deployment.containers]
     if asked.container and asked.container not in names:
         raise UsageError(
