@@ -21,7 +21,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_finish() -> None:
-    """Half a gigabyte of modules and tests stays to the end: no collection need look at it, no fork copy it."""
+    """Half a gigabyte of modules and tests stays to the end: nothing collects it, no fork copies it."""
     gc.collect()
     gc.freeze()
 
