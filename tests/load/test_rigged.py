@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,9 +14,13 @@ from contextlib import contextmanager
 import pytest
 
 from tests.load.runs import by_pod, run
+from tests.wire.bytes import goaway
 from whichpod.echo.names import ECHO
 from whichpod.echo.v1 import echo_pb2
 from whichpod.load.call import Call, Identify, echo_call
+from whichpod.load.conn import Conn
+from whichpod.load.engine import Engine, Share
+from whichpod.model.plan import Plan
 from whichpod.wire import Reply, ServerConnection, Stream
 from whichpod.wire.messages import frame
 
@@ -119,3 +124,49 @@ def test_every_answer_is_counted_for_who_gave_it(how: str, identify: str) -> Non
     assert report.tally.latency.count == 1_500 - failed
     for entry in report.tally.backends.values():
         assert entry.latency.count == entry.done
+
+
+def test_a_peer_that_is_gone_when_it_is_told_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that was drained is closed once its last RPC has ended, and the reset of the peer, which
+    closes as well, may come in between."""
+    accepted: list[socket.socket] = []
+    closed: list[Conn] = []
+    close = Conn.close
+
+    def serve(listening: socket.socket) -> None:
+        for last in (1, 0):
+            sock, _ = listening.accept()
+            accepted.append(sock)
+            conn = ServerConnection(0)
+            answered = False
+            while not (answered and last) and (data := sock.recv(65_536)):
+                for event in conn.receive(data, 0):
+                    if isinstance(event, Stream):
+                        server = echo_pb2.Server(id="a", pod="a")
+                        message = echo_pb2.EchoReply(server=server).SerializeToString()
+                        conn.respond(event, Reply(HEAD, ((b"grpc-status", b"0"),)), frame(message))
+                        answered = True
+                sock.sendall(conn.take() + (goaway(1) if answered and last else b""))
+
+    def reset_before(self: Conn) -> None:
+        if not closed:
+            accepted[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted[0].close()
+        closed.append(self)
+        close(self)
+
+    monkeypatch.setattr(Conn, "close", reset_before)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = threading.Thread(target=serve, args=(listening,), daemon=True)
+        serving.start()
+        share = Share(((0, f"127.0.0.1:{listening.getsockname()[1]}"),), 1)
+        engine = Engine(Plan(requests=2), echo_call(), share, authority="a")
+        engine.on_prepared = lambda: engine.begin(0)
+        engine.on_over = engine.loop.stop
+        engine.prepare()
+        engine.loop.run()
+        engine.loop.close()
+        serving.join()
+    accepted[1].close()
+    assert (engine.done, engine.failures, engine.in_flight) == (2, 0, 0)
+    assert len(closed) == 2

@@ -234,9 +234,9 @@ class Line:
             engine.under_way -= freed
             engine.pace.freed(self, freed, now)
         engine.batching = None
-        if self._retiring and conn is not self._conn and conn.core.finished and not conn.link.closed:
+        if self._retiring and conn in self._retiring and conn.core.finished and not conn.link.closed:
+            self._retiring.remove(conn)  # first: its last words may find the peer gone, which ends it too
             conn.close()
-            self._retiring.remove(conn)
 
     def _recognise(self, run: Run) -> Cell | None:
         """The cell of a run; None where its responses must be looked at one by one, because none like them
