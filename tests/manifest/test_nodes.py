@@ -4,11 +4,13 @@ import sys
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whichpod.manifest.nodes import MOST_CHARACTERS, Mapping, Node, Sequence, compose
 from whichpod.model.errors import ManifestError, MissingExtraError
+from whichpod.scenarios.scenario import scenarios
 
 
 def plain(node: Node) -> Any:
@@ -133,3 +135,36 @@ def test_any_text_is_nodes_or_a_manifest_error(text: str) -> None:
         lines.append(e.line)
     ends = sum(text.count(end) for end in ("\n", "\r", "\x85", "\u2028", "\u2029"))
     assert all(1 <= line <= ends + 2 for line in lines)
+
+
+TRICKY = """\
+# What readers of YAML differ in, if anywhere.
+a: &a {b: "é\\u00e9", 'c': [1, 0x1f, ~, yes, 1e3, "1"]}
+
+d: |-
+    two
+     lines
+e: >
+  folded
+
+  text
+<<: *a
+"f g": !!str 7
+h: ! 8
+---
+- {x: 1,
+   y: 2}
+-
+  - z
+...
+"""
+
+
+@pytest.mark.parametrize(
+    "text", [TRICKY, *(path.read_text() for s in scenarios() for path in s.manifests)], ids=lambda _: "text"
+)
+def test_both_of_pyyamls_parsers_give_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert yaml.__with_libyaml__
+    fast = compose(text, "f.yaml")
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    assert compose(text, "f.yaml") == fast

@@ -82,6 +82,15 @@ def compose(text: str, file: str) -> list[Node]:
     yaml = _yaml()
     if len(text) > MOST_CHARACTERS:
         raise ManifestError(file, 1, f"the text is longer than {MOST_CHARACTERS:,} characters.")
+    if yaml.__with_libyaml__:
+        # Ten times as fast, and what Kubernetes' own reader was made after.
+        composer = _Composer(file)
+        try:
+            for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+                composer.take(event)
+            return composer.found
+        except (yaml.YAMLError, ValueError):
+            pass  # PyYAML's own parser has better words for it
     composer = _Composer(file)
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -97,7 +106,7 @@ def compose(text: str, file: str) -> list[Node]:
     except (yaml.YAMLError, ValueError, OverflowError, IndexError) as e:
         # PyYAML lets a few errors of its own through, such as chr() of an escape beyond Unicode.
         raise ManifestError(file, composer.line, f"broken YAML: {e}.") from None
-    return [d for d in composer.documents if not (isinstance(d, Scalar) and d.value is None)]
+    return composer.found
 
 
 def _yaml() -> Any:
@@ -127,6 +136,11 @@ class _Composer:
         self.line = 1
         self._stack: list[_Open] = []
         self._anchors: dict[str, Node] = {}
+
+    @property
+    def found(self) -> list[Node]:
+        """The documents that say something."""
+        return [d for d in self.documents if not (isinstance(d, Scalar) and d.value is None)]
 
     def take(self, event: Any) -> None:
         """Handles one event."""
