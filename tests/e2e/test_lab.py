@@ -19,6 +19,9 @@ import pytest
 from tests.cli.labs import Commands, runtime
 from tests.cluster.conftest import alive, eventually, with_marker
 from tests.cluster.manifests import deployment, service
+from whichpod.cluster.session.asked import Manifests
+from whichpod.cluster.session.owner import Spec
+from whichpod.model.codec import to_json
 
 LAB = [sys.executable, "-m", "whichpod", "lab"]
 
@@ -130,6 +133,24 @@ def test_starting_in_the_background_ends_with_the_command_that_starts(
         up.send_signal(number)
         up.communicate(timeout=30)
     assert up.returncode == (130 if number == signal.SIGINT else -number)
+    gone(folder)
+
+
+def test_one_that_is_up_ends_where_nobody_has_heard_of_that(folder: Path) -> None:
+    spec = Spec("default", Manifests((("echo.yaml", (folder / "echo.yaml").read_text()),)))
+    with subprocess.Popen(
+        [sys.executable, "-m", "whichpod.cli.lab.staying", "loopback", ""],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owner:
+        assert owner.stdin
+        assert owner.stdout
+        owner.stdin.write(json.dumps(to_json(spec)) + "\n")
+        owner.stdin.flush()
+        assert any('"up"' in line for line in owner.stdout)
+        owner.stdin.close()
+        assert owner.wait(30) == 130
     gone(folder)
 
 

@@ -14,6 +14,7 @@ from whichpod.model.errors import LabError, UsageError
 from whichpod.model.events import LabEvent as LabEvent
 from whichpod.model.plan import Plan
 from whichpod.model.report import Report
+from whichpod.model.target import Tls
 from whichpod.model.usage import Usage
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ class Client:
     """Service whose pods should answer, where it isn't the one that is dialled (an edge proxy's)."""
     gateway: str = ""
     """Gateway (of the Gateway API) to dial at `port` instead of the Service; in a Kubernetes cluster only."""
+    tls: Tls | None = None
+    """Its own TLS, beside what sidecars do; in labs of this machine only, whose files these are."""
+    authority: str = ""
+    """The :authority that it sends instead of what it dials; in labs of this machine only."""
 
     def check(self) -> None:
         """Raises UsageError where the parts don't fit together."""

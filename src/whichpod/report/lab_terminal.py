@@ -173,7 +173,9 @@ def print_usage(console: Console, usage: Usage, done: int) -> None:
     if not (parts and done):
         return
     listed = ", ".join(f"{role} {1e6 * cpu_s / done:.3g} µs" for role, cpu_s in parts)
-    console.print(f"CPU per RPC: {listed}; {usage.busy_cores:.2f} of {usage.cpus} cores were busy")
+    # The kernel counts in hundredths of a second, which may be more than a short run took.
+    busy = min(usage.busy_cores, usage.cpus)
+    console.print(f"CPU per RPC: {listed}; {busy:.2f} of {usage.cpus} cores were busy")
 
 
 def _counters(console: Console, cluster: ClusterCounters) -> None:

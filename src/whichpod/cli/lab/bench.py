@@ -22,17 +22,24 @@ from whichpod.cli.lab.client import Behind, How, Meshed, Port, Service, client_o
 from whichpod.cli.lab.options import DEFAULT, LabName, asked
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import (
+    Authority,
+    Ca,
+    Cert,
     Confidence,
     Data,
     Deadline,
     Expected,
     Identify,
     Json,
+    Key,
     Metadata,
     Method,
     Seed,
+    ServerName,
     Tolerance,
+    UseTls,
     expectation_of,
+    tls_of,
 )
 from whichpod.cluster.protocol import Via
 from whichpod.model.codec import from_json
@@ -84,6 +91,12 @@ def bench(
     identify: Identify = "",
     metadata: Metadata = None,
     backends: Behind = "",
+    tls: UseTls = False,
+    ca: Ca = "",
+    cert: Cert = "",
+    key: Key = "",
+    server_name: ServerName = "",
+    authority: Authority = "",
     expect: Expected = "",
     tolerance: Tolerance = 0.05,
     confidence: Confidence = 0.99,
@@ -109,7 +122,9 @@ def bench(
     expectation = expectation_of(expect, tolerance, confidence)
     outputs = Outputs(json, report)
     outputs.check()
-    client, _ = client_of(name, service, port, via, meshed, backends)
+    client, _ = client_of(
+        name, service, port, via, meshed, backends, tls_of(tls, ca, cert, key, server_name), authority
+    )
     found, usage = _run(name, client, plan)
     if error := unusable(found):
         raise error

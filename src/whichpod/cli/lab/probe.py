@@ -11,17 +11,24 @@ from whichpod.cli.lab.client import Behind, How, Meshed, Port, Service, client_o
 from whichpod.cli.lab.options import DEFAULT, LabName, asked
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import (
+    Authority,
+    Ca,
+    Cert,
     Confidence,
     Data,
     Deadline,
     Expected,
     Identify,
     Json,
+    Key,
     Metadata,
     Method,
     Seed,
+    ServerName,
     Tolerance,
+    UseTls,
     expectation_of,
+    tls_of,
 )
 from whichpod.cli.probe_options import (
     Clients,
@@ -87,6 +94,12 @@ def probe(
     warmup: Warmup = 0,
     metadata: Metadata = None,
     backends: Behind = "",
+    tls: UseTls = False,
+    ca: Ca = "",
+    cert: Cert = "",
+    key: Key = "",
+    server_name: ServerName = "",
+    authority: Authority = "",
     expect: Expected = "",
     tolerance: Tolerance = 0.05,
     confidence: Confidence = 0.99,
@@ -104,7 +117,9 @@ def probe(
         warmup=warmup, metadata=metadata, seed=seed,
     )  # fmt: skip
     plan.check()
-    client, pods = client_of(name, service, port, via, meshed, backends)
+    client, pods = client_of(
+        name, service, port, via, meshed, backends, tls_of(tls, ca, cert, key, server_name), authority
+    )
     if not duration and requests is None:
         plan = dataclasses.replace(plan, requests=max(plan.requests or 0, 10 * pods))
     report = run(name, "probe", client, plan, quiet=json)

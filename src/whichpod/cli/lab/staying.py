@@ -84,6 +84,10 @@ def leave(spec: Spec, cluster: str, proxy_mode: str, says: Callable[[str], None]
             for line in process.stdout:
                 said = json.loads(line)
                 if "up" in said:
+                    # Until it hears that we know, it would end with us.
+                    with suppress(OSError):  # one that has ended since is missed by whoever asks it
+                        process.stdin.write(b"\n")
+                        process.stdin.flush()
                     # It is no child of ours any more, as far as we are concerned.
                     process.returncode = 0
                     return
@@ -144,14 +148,19 @@ async def _run(spec: Spec, cluster: str, proxy_mode: str, claim: Any, said: _Sai
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, end)
-    # Until the lab is up, the command that started us waits for it; gone is gone then.
-    loop.add_reader(0, end)
-    async with owned(spec, local(cluster, proxy_mode), claim, lambda text: said(says=text)) as (desk, lab):
+
+    def hear() -> None:
+        if not os.read(0, 1):
+            end()  # until the command that started us has heard that the lab is up, gone is gone
+            return
         loop.remove_reader(0)
-        said(up=True)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
+
+    loop.add_reader(0, hear)
+    async with owned(spec, local(cluster, proxy_mode), claim, lambda text: said(says=text)) as (desk, lab):
+        said(up=True)
         await until_ended(desk, lab)
 
 

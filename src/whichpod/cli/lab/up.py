@@ -11,7 +11,7 @@ import typer
 from whichpod.cli.clusters import Access, local
 from whichpod.cli.interrupts import until_told
 from whichpod.cli.lab.manifests import Files, Lenient, Pods, Runs, manifests_of, read_and_noted
-from whichpod.cli.lab.options import DEFAULT, LabName, asked
+from whichpod.cli.lab.options import DEFAULT, LabName, asked, goes_on
 from whichpod.cli.main import typer_main
 from whichpod.cli.options import Json
 from whichpod.cli.saying import saying
@@ -83,7 +83,9 @@ def up(
     if detach:
         with saying(quiet=json) as says:
             leave(spec, cluster, proxy_mode, says)
-        _show(from_json(LabStatus, asked(name, "status", Nothing())), json, staying=False)
+        with goes_on("in the background"):
+            answer = asked(name, "status", Nothing())
+        _show(from_json(LabStatus, answer), json, staying=False)
         return ExitCode.OK
     with ExitStack() as stack:
         says = stack.enter_context(saying(quiet=json))

@@ -227,6 +227,8 @@ class KubernetesLab:
     # A client
 
     def _target(self, client: Client) -> Target:
+        if client.tls or client.authority:
+            raise UsageError("A client's TLS and authority belong to labs of this machine.")
         known = self._known(client)
         return Target(self._address(client), known=known, known_by="lab" if known else None)
 

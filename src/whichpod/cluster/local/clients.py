@@ -61,7 +61,7 @@ class Clients:
     ) -> LoadRun:
         """See the protocol."""
         target = await self._made_ready(client, plan)
-        if client.via is Via.DNS:
+        if client.via is Via.DNS and not client.authority:
             # The engine dials what the name stands for, and the name is what proxies route by.
             target = replace(target, authority=target.address.rpartition("/")[2])
         standing = self._fabric.client(client)
@@ -113,7 +113,13 @@ class Clients:
     async def _made_ready(self, client: Client, plan: Plan) -> Target:
         await self._provided(client)
         known = self._known(client, plan)
-        return Target(await self._address(client), known=known, known_by="lab" if known else None)
+        return Target(
+            await self._address(client),
+            tls=client.tls,
+            authority=client.authority,
+            known=known,
+            known_by="lab" if known else None,
+        )
 
     def _name(self, kind: str) -> str:
         self._count += 1

@@ -150,8 +150,10 @@ class Kubelet:
         process, own = pod.processes.get(container.name), pod.place.app_address
         if not (container.local and own and process and process.pid):
             return ""
-        heard = "" if process.exited.done() else ", ".join(listening.addresses(process.pid))
+        heard = ""
+        if not process.exited.done():
+            heard = f"It listens on {', '.join(listening.addresses(process.pid)) or 'no port'}. "
         return (
-            f"It listens on {heard or 'no port'}. All pods of a loopback lab share the machine's network, so "
-            f"a program has to listen on its pod's address, here {own}: $POD_IP, or {{ip}} in --run."
+            f"{heard}All pods of a loopback lab share the machine's network, so a program has to listen on "
+            f"its pod's address, here {own}: $POD_IP, or {{ip}} in --run."
         )

@@ -17,11 +17,12 @@ from whichpod.cluster.session.asked import Follow, Logs, Named, Nothing, Service
 from whichpod.cluster.session.desk import Desk, operation
 from whichpod.cluster.session.status import status_of
 from whichpod.cluster.session.talk import Talk
+from whichpod.manifest.kinds import Service as ServiceAsWritten
 from whichpod.mesh.brief import config_brief
 from whichpod.mesh.counters import cluster_counters, requests_by_pod
 from whichpod.mesh.proxyless import remarks
 from whichpod.model.codec import to_json
-from whichpod.model.errors import UsageError
+from whichpod.model.errors import LabError, UsageError
 from whichpod.model.lab import Compared, EventStatus, SidecarStats
 
 COUNTERS = "/clusters?format=json"
@@ -105,18 +106,35 @@ async def aim(desk: Desk, asked: Service, _talk: Talk) -> object:
         number = number or (0 if asked.port else next(iter(workload.tcp_ports()), 0))
         listed = ", ".join(map(str, workload.tcp_ports()))
     else:
-        service = lab.bundle.service(asked.name)
+        service = _service(lab, asked.name)
         port = service.find_port(asked.port) if asked.port else next(iter(service.ports), None)
         number, listed = port.port if port else 0, ", ".join(str(p.port) for p in service.ports)
         behind = lab.bundle.service(asked.backends) if asked.backends else service
         selected = (p for p in lab.workloads.pods if p.ready)
         pods = [p for p in selected if behind.selects(p.deployment.meta.namespace, p.deployment.pod_labels)]
+        if service.headless and behind is service and not pods:
+            raise LabError(
+                f"No pod of the headless Service {service.meta.name} is ready, so its name has no address.",
+                fix="whichpod lab status says what there is, and why it isn't ready.",
+            )
     if not number:
         raise UsageError(
             f"{asked.name} has no port {asked.port or 'at all'}.", fix=f"It has {listed or 'none'}."
         )
     notes = [str(note) for note in remarks(lab.registry())] if asked.xds else []
     return {"port": number, "pods": len(pods), "notes": notes}
+
+
+def _service(lab: LocalLab, name: str) -> ServiceAsWritten:
+    try:
+        return lab.bundle.service(name)
+    except UsageError:
+        if any(name in (d.meta.name, f"{d.meta.namespace}/{d.meta.name}") for d in lab.bundle.deployments):
+            raise UsageError(
+                f"{name} is no Service, it has pods of its own.",
+                fix="They are reached past Services with --via endpoints.",
+            ) from None
+        raise
 
 
 def told(event: LabEvent) -> EventStatus:

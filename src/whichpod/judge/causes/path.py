@@ -62,6 +62,7 @@ def mesh_tcp(scene: Scene) -> Diagnosis | None:
         ),
         "Name the Service's port grpc (or grpc-…), or set appProtocol: grpc, so that Istio doesn't take "
         "it for TCP. "
-        "If it is, check that the DestinationRule's subset labels match all pods.",
+        "If it is, check that the DestinationRule's subset labels match all pods, and that it has no "
+        "consistentHash, which keeps RPCs of the same key at one of them.",
         "mesh-tcp",
     )
