@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +14,20 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.manifests import ROUND_ROBIN, deployment, service
 from whichpod.cli.main import run
+
+QUICK = "readinessProbe: {grpc: {port: 50051}, periodSeconds: 1, failureThreshold: 2}"
+
+
+def manifests(*, rule: str = ROUND_ROBIN, **of_deployment: str) -> str:
+    parts = (
+        deployment(replicas=3, sidecar=True, probe=QUICK, **of_deployment),
+        service(),
+        service("direct", headless=True),
+        rule,
+    )
+    return "\n---\n".join(parts)
 
 
 class Commands:
@@ -64,3 +80,27 @@ def runtime(folder: Path) -> Iterator[None]:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
         patch.delenv("WHICHPOD_LAB", raising=False)
         yield
+
+
+def wait_for(commands: Commands, name: str, **state: object) -> None:
+    """Follows the lab's events until a pod's state is as said."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "whichpod", "lab", "events", "-f", "--json"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        for _ in process.stdout:
+            if commands.pods[name].items() >= state.items():
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        assert process.returncode == 130
+
+
+@contextmanager
+def beside(commands: Commands, *more: str) -> Iterator[None]:
+    """More of manifests for a while."""
+    commands.lab("apply", "-f", commands.write("more.yaml", "\n---\n".join((manifests(), *more))))
+    try:
+        yield
+    finally:
+        commands.lab("apply", "-f", str(commands.folder / "echo.yaml"))

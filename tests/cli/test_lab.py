@@ -13,21 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.labs import Commands, runtime
+from tests.certificates import authority, issued, needs_openssl
+from tests.cli.labs import Commands, beside, manifests, runtime, wait_for
 from tests.cluster.manifests import ROUND_ROBIN, deployment, service
 from whichpod.cli.main import run
-
-QUICK = "readinessProbe: {grpc: {port: 50051}, periodSeconds: 1, failureThreshold: 2}"
-
-
-def manifests(*, rule: str = ROUND_ROBIN, **of_deployment: str) -> str:
-    parts = (
-        deployment(replicas=3, sidecar=True, probe=QUICK, **of_deployment),
-        service(),
-        service("direct", headless=True),
-        rule,
-    )
-    return "\n---\n".join(parts)
 
 
 @pytest.fixture(scope="module")
@@ -205,20 +194,6 @@ def test_faults_add_up_and_heal(commands: Commands) -> None:
     assert all(not commands.pods[n]["faults"] for n in commands.ready)
 
 
-def wait_for(commands: Commands, name: str, **state: object) -> None:
-    """Follows the lab's events until a pod's state is as said."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "whichpod", "lab", "events", "-f", "--json"], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        for _ in process.stdout:
-            if commands.pods[name].items() >= state.items():
-                break
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
-        assert process.returncode == 130
-
-
 def test_kill_and_what_is_told_of_it(commands: Commands) -> None:
     name = commands.ready[1]
     assert commands.lab("kill", name, "--signal", "STOP") == f"{name}: SIGSTOP sent.\n"
@@ -254,6 +229,16 @@ def test_apply_reaches_sidecars_and_refuses_what_is_broken(commands: Commands) -
     assert "--run 'mystery=COMMAND'" in commands.err
     commands.lab("apply", "-f", str(commands.folder / "echo.yaml"))
     assert commands.ready == before
+
+
+def test_names_that_lead_nowhere(commands: Commands) -> None:
+    lone = deployment(name="lone", replicas=0), service("hermit", headless=True, app="lone")
+    with beside(commands, *lone):
+        commands.lab("probe", "hermit", code=4)
+        assert "No pod of the headless Service hermit is ready, so its name has no address." in commands.err
+        commands.lab("probe", "lone", code=2)
+        assert "lone is no Service, it has pods of its own." in commands.err
+        assert "--via endpoints" in commands.err
 
 
 def test_parts_go_down_and_up(commands: Commands) -> None:
@@ -353,6 +338,26 @@ def test_bench_says_who_used_the_cpu(commands: Commands) -> None:
     assert "CPU per RPC: client" in text
     assert commands.json("bench", "echo", "-n", "50")["tool"] == "bench"
     commands.lab("bench", "echo", "-n", "50", "--fail-if", "rps>0", code=1)
+
+
+@needs_openssl
+def test_pods_that_speak_tls(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = issued(commands.folder, authority(commands.folder), "shop")
+    shop = deployment(
+        name="shop",
+        replicas=2,
+        args=f'["serve", "--tls-cert", "{pair.cert}", "--tls-key", "{pair.key}"]',
+        probe="readinessProbe: {tcpSocket: {port: 50051}}",
+    )
+    monkeypatch.chdir(commands.folder)
+    trusted = ("shop", "--ca", "ca.pem", "--server-name", "localhost")
+    with beside(commands, shop, service("shop", headless=True, app="shop")):
+        assert commands.json("probe", *trusted, "-n", "20")["tally"]["done"] == 20
+        assert commands.json("bench", *trusted, "-n", "20")["tally"]["done"] == 20
+        commands.lab("probe", "shop", code=4)
+        assert "It may speak TLS: --tls." in commands.err
+        commands.lab("probe", "shop", "--ca", "no.pem", code=2)
+        assert "--ca no.pem can't be read" in commands.err
 
 
 def test_bench_calls_another_method(commands: Commands) -> None:

@@ -19,6 +19,7 @@ import pytest
 from tests.cli.labs import Commands, runtime
 from tests.cluster.conftest import alive, eventually, with_marker
 from tests.cluster.manifests import deployment, service
+from whichpod.cli.main import run
 from whichpod.cluster.session.asked import Manifests
 from whichpod.cluster.session.owner import Spec
 from whichpod.model.codec import to_json
@@ -34,6 +35,8 @@ def folder() -> Iterator[Path]:
         patch.setenv("TMPDIR", str(Path(name) / "tmp"))
         (Path(name) / "echo.yaml").write_text("\n---\n".join((deployment(), service())))
         yield Path(name)
+        for left in (Path(name) / "whichpod").glob("*.sock"):  # of a test that failed
+            run(["lab", "down", "--name", left.stem])
 
 
 @pytest.fixture
