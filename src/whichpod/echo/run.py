@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import sys
-from collections.abc import Mapping
-from queue import Empty, SimpleQueue
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from whichpod.echo.faultfile import read_faults
@@ -29,8 +29,6 @@ def serve(settings: ServerSettings, environ: Mapping[str, str], *, as_json: bool
     It takes over these signals, so it belongs into a process's main thread.
     """
     server = make(settings, Identity.from_env(environ))
-    # Handlers may put into a SimpleQueue whatever they interrupt.
-    signals = SimpleQueue[int]()
     ending = False
 
     def end(number: int, _frame: object) -> None:
@@ -39,30 +37,40 @@ def serve(settings: ServerSettings, environ: Mapping[str, str], *, as_json: bool
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         ending = True
-        signals.put(number)
 
     handlers: dict[signal.Signals, Any] = {signal.SIGTERM: end, signal.SIGINT: end}
     if settings.faults_file:
         server.inject(read_faults(settings.faults_file, settings.faults))
-        handlers[signal.SIGHUP] = lambda number, _frame: signals.put(number)
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        server.start()
-        print(_as_json(server) if as_json else _as_text(server), flush=True)
-        while _next(signals) == signal.SIGHUP:
-            _inject(server, settings)
-    finally:
-        server.drain()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        handlers[signal.SIGHUP] = lambda _number, _frame: None
+    with _heard() as signals:
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            server.start()
+            print(_as_json(server) if as_json else _as_text(server), flush=True)
+            while not ending:
+                if signal.SIGHUP in signals.recv(1):
+                    _inject(server, settings)
+        finally:
+            server.drain()
+            for number, handler in before.items():
+                signal.signal(number, handler)
     return ExitCode.OK
 
 
-def _next(signals: SimpleQueue[int]) -> int:
-    while True:
-        # A wait without end would not be woken by signals on every platform.
-        with contextlib.suppress(Empty):
-            return signals.get(timeout=1.0)
+@contextlib.contextmanager
+def _heard() -> Iterator[socket.socket]:
+    """A socket on which the number of each signal arrives that has a handler, whichever thread it comes to.
+
+    Who waits on it sleeps until then: a thousand pods that look for one each second keep a core half busy.
+    """
+    told, tells = socket.socketpair()
+    with told, tells:
+        tells.setblocking(False)
+        before = signal.set_wakeup_fd(tells.fileno(), warn_on_full_buffer=False)
+        try:
+            yield told
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 def _inject(server: EchoServer | FastServer, settings: ServerSettings) -> None:
