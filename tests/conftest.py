@@ -11,7 +11,7 @@ from hypothesis import settings
 from tests.forks import FORKING
 
 # No timing assertions: a slow machine is no failure. `thorough` is for those with time: see CONTRIBUTING.md.
-settings.register_profile("house", deadline=None)
+settings.register_profile("house", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 

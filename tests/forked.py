@@ -46,6 +46,8 @@ def main() -> None:
     gc.freeze()
     # Who is interrupted tells us so itself, by the end of file.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What started us may have held signals back meanwhile, and those forked from us would inherit that.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     wake, wake_in = os.pipe()
     os.set_blocking(wake_in, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)

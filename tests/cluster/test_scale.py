@@ -15,10 +15,10 @@ from whichpod.judge import judged
 from whichpod.model.expectation import parse_expectation
 from whichpod.model.plan import Plan
 
-PODS = 200
+PODS = 120
 
 
-def test_two_hundred_pods_by_a_sidecar_and_by_the_client() -> None:
+def test_a_hundred_and_twenty_pods_by_a_sidecar_and_by_the_client() -> None:
     meshed, headless = Client("echo", meshed=True), Client("direct")
 
     async def run() -> None:

@@ -213,6 +213,7 @@ async def test_an_api_server_that_goes_away_ends_the_run_with_what_there_is(here
         found.api.connection.patience_s = 0.3
         task = asyncio.create_task(run_matrix(found, chosen, FAST))
         await until(lambda: sum("jobs" in r.path and r.method == "POST" for r in here.server.requests) == 2)
+        await until(lambda: "whichpod-r1-1" not in namespaces(here))
         here.server.stop()
         result = await task
         here.server.start()

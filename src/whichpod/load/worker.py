@@ -137,6 +137,7 @@ def main() -> None:
     # whoever started the worker says when it stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     said = b""
     while b"\n" not in said:
         piece = os.read(0, 65_536)
