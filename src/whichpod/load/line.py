@@ -234,7 +234,7 @@ class Line:
             engine.under_way -= freed
             engine.pace.freed(self, freed, now)
         engine.batching = None
-        if self._retiring and conn in self._retiring and conn.core.finished and not conn.link.closed:
+        if conn in self._retiring and conn.core.finished and not conn.link.closed:
             self._retiring.remove(conn)  # first: its last words may find the peer gone, which ends it too
             conn.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,18 +84,14 @@ def compose(text: str, file: str) -> list[Node]:
     if len(text) > MOST_CHARACTERS:
         raise ManifestError(file, 1, f"the text is longer than {MOST_CHARACTERS:,} characters.")
     if yaml.__with_libyaml__:
-        # Ten times as fast, and what Kubernetes' own reader was made after.
-        composer = _Composer(file)
+        # Five times as fast, and what Kubernetes' own reader was made after.
         try:
-            for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-                composer.take(event)
-            return composer.found
+            return _Composer(file).taken(yaml.parse(text, Loader=yaml.CSafeLoader))
         except (yaml.YAMLError, ValueError):
             pass  # PyYAML's own parser has better words for it
     composer = _Composer(file)
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            composer.take(event)
+        return composer.taken(yaml.parse(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         line = mark.line + 1 if mark else 1
@@ -106,7 +103,6 @@ def compose(text: str, file: str) -> list[Node]:
     except (yaml.YAMLError, ValueError, OverflowError, IndexError) as e:
         # PyYAML lets a few errors of its own through, such as chr() of an escape beyond Unicode.
         raise ManifestError(file, composer.line, f"broken YAML: {e}.") from None
-    return composer.found
 
 
 def _yaml() -> Any:
@@ -137,9 +133,10 @@ class _Composer:
         self._stack: list[_Open] = []
         self._anchors: dict[str, Node] = {}
 
-    @property
-    def found(self) -> list[Node]:
-        """The documents that say something."""
+    def taken(self, events: Iterable[Any]) -> list[Node]:
+        """Handles all events, and returns the documents that say something."""
+        for event in events:
+            self.take(event)
         return [d for d in self.documents if not (isinstance(d, Scalar) and d.value is None)]
 
     def take(self, event: Any) -> None:
